@@ -1,0 +1,217 @@
+/**
+ * Session values to text and back, for providers that store text: JSON, in
+ * which the types that JSON lacks are objects with the single key `$`.
+ *
+ * | value | text |
+ * | --- | --- |
+ * | `10n` | `{"$":["bigint","10"]}` |
+ * | `new Date(0)` | `{"$":["Date",0]}` |
+ * | `new Map([["a", 1]])` | `{"$":["Map",[["a",1]]]}` |
+ * | `new Set([1])` | `{"$":["Set",[1]]}` |
+ * | `new Uint8Array([255])` | `{"$":["Uint8Array","_w"]}` |
+ * | `{ $: 1 }` | `{"$$":1}`: a key of nothing but `$` gets one more |
+ *
+ * @example Round trip
+ * ```ts
+ * import { decode, encode } from "@cloakroom/session/codec";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = encode({ seen: new Date(0), tags: new Set(["a"]) });
+ * assertEquals(text, '{"seen":{"$":["Date",0]},"tags":{"$":["Set",["a"]]}}');
+ * assertEquals(decode(text), { seen: new Date(0), tags: new Set(["a"]) });
+ * ```
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { SessionError } from "./errors.ts";
+import {
+  emptyObject,
+  freezeIfShareable,
+  isPlainObject,
+  MAX_DEPTH,
+  put,
+  type StoredData,
+  type StoredKey,
+  type StoredValue,
+} from "./value.ts";
+
+export type { StoredData, StoredKey, StoredValue };
+
+/**
+ * Writes a stored value, or the whole data of a session, as text.
+ *
+ * @param value A value as a session hands it to its provider.
+ * @returns JSON; its UTF-8 form is what the size limit counts.
+ */
+export function encode(value: StoredValue): string {
+  return JSON.stringify(toJson(value));
+}
+
+/**
+ * Reads back what {@linkcode encode} wrote.
+ *
+ * @returns The value, frozen as far as its types can be.
+ * @throws {SessionError} With code `"corrupt"`, if the text is anything else.
+ */
+export function decode(text: string): StoredValue {
+  return fromJson(parse(text), 0);
+}
+
+/**
+ * Reads back the whole data of a session.
+ *
+ * @returns A frozen object without prototype, as a record holds it.
+ * @throws {SessionError} With code `"corrupt"`, if the text is not an object
+ * that {@linkcode encode} wrote.
+ */
+export function decodeData(text: string): StoredData {
+  const value = decode(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw corrupt();
+  }
+  if (!isPlainObject(value)) throw corrupt();
+  return Object.freeze(Object.assign(emptyObject(), value));
+}
+
+/** The same value where JSON can take it, else a copy that JSON can take. */
+function toJson(value: StoredValue): unknown {
+  if (typeof value === "bigint") return { $: ["bigint", String(value)] };
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return arrayToJson(value);
+  if (value instanceof Date) return { $: ["Date", value.getTime()] };
+  if (value instanceof Uint8Array) {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    return { $: ["Uint8Array", bytes.toString("base64url")] };
+  }
+  if (value instanceof Set) return { $: ["Set", Array.from(value, toJson)] };
+  if (value instanceof Map) {
+    const entries = Array.from(value, ([k, v]) => [toJson(k), toJson(v)]);
+    return { $: ["Map", entries] };
+  }
+  return objectToJson(value as StoredData);
+}
+
+function arrayToJson(array: readonly StoredValue[]): readonly unknown[] {
+  const copy = array.map(toJson);
+  return copy.some((item, index) => item !== array[index]) ? copy : array;
+}
+
+function objectToJson(object: StoredData): object {
+  const copy = {};
+  let isSame = true;
+  for (const key of Object.keys(object)) {
+    const item = toJson(object[key] as StoredValue);
+    const name = isEscapable(key) ? `${key}$` : key;
+    if (item !== object[key] || name !== key) isSame = false;
+    put(copy, name, item);
+  }
+  return isSame ? object : copy;
+}
+
+function isEscapable(key: string): boolean {
+  return /^\$+$/.test(key);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The engine's own error quotes the text, which is session data.
+    throw corrupt();
+  }
+}
+
+function fromJson(json: unknown, depth: number): StoredValue {
+  if (json === null) return null;
+  if (typeof json === "string" || typeof json === "boolean") return json;
+  if (typeof json === "number" && Number.isFinite(json)) return json + 0;
+  if (typeof json !== "object" || depth >= MAX_DEPTH) throw corrupt();
+  if (Array.isArray(json)) return arrayFromJson(json, depth + 1);
+  if (Object.hasOwn(json, "$")) return taggedFromJson(json, depth + 1);
+  return objectFromJson(json as Record<string, unknown>, depth + 1);
+}
+
+function arrayFromJson(json: readonly unknown[], depth: number): StoredValue {
+  const copy = json.map((item) => fromJson(item, depth));
+  return freezeIfShareable(copy, copy);
+}
+
+function objectFromJson(
+  json: Record<string, unknown>,
+  depth: number,
+): StoredValue {
+  const copy: Record<string, StoredValue> = {};
+  for (const key of Object.keys(json)) {
+    const name = isEscapable(key) ? key.slice(1) : key;
+    put(copy, name, fromJson(json[key], depth));
+  }
+  return freezeIfShareable(copy, Object.values(copy));
+}
+
+function taggedFromJson(json: object, depth: number): StoredValue {
+  const tagged = (json as { $: unknown }).$;
+  if (Object.keys(json).length !== 1 || !Array.isArray(tagged)) throw corrupt();
+  const [tag, content] = tagged;
+  if (tagged.length !== 2) throw corrupt();
+  switch (tag) {
+    case "bigint":
+      return bigintFromJson(content);
+    case "Date":
+      return dateFromJson(content);
+    case "Uint8Array":
+      return bytesFromJson(content);
+    case "Set":
+      return new Set(asArray(content).map((item) => fromJson(item, depth)));
+    case "Map":
+      return new Map(
+        asArray(content).map((entry) => entryFromJson(entry, depth)),
+      );
+    default:
+      throw corrupt();
+  }
+}
+
+function bigintFromJson(content: unknown): bigint {
+  if (typeof content !== "string" || !/^(0|-?[1-9]\d*)$/.test(content)) {
+    throw corrupt();
+  }
+  return BigInt(content);
+}
+
+function dateFromJson(content: unknown): Date {
+  const date = new Date(typeof content === "number" ? content : NaN);
+  if (Number.isNaN(date.getTime())) throw corrupt();
+  return date;
+}
+
+function bytesFromJson(content: unknown): Uint8Array {
+  if (typeof content !== "string") throw corrupt();
+  const bytes = Buffer.from(content, "base64url");
+  // Buffer skips what it cannot read; whatever it skipped is missing here.
+  if (bytes.toString("base64url") !== content) throw corrupt();
+  return new Uint8Array(bytes);
+}
+
+function entryFromJson(
+  entry: unknown,
+  depth: number,
+): [StoredKey, StoredValue] {
+  const [key, item, ...rest] = asArray(entry);
+  const storedKey = fromJson(key, depth);
+  if (typeof storedKey === "object" && storedKey !== null) throw corrupt();
+  if (item === undefined || rest.length > 0) throw corrupt();
+  return [storedKey, fromJson(item, depth)];
+}
+
+function asArray(json: unknown): readonly unknown[] {
+  if (!Array.isArray(json)) throw corrupt();
+  return json;
+}
+
+function corrupt(): SessionError {
+  return new SessionError(
+    "corrupt",
+    "Cannot decode session data: it is not what encode() wrote",
+  );
+}

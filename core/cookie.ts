@@ -1,0 +1,228 @@
+import { TOKEN_LENGTH } from "./token.ts";
+
+/** The longest a browser keeps a cookie: 400 days, in seconds (RFC 6265bis §5.5). */
+export const MAX_COOKIE_AGE = 34_560_000;
+
+/** The most bytes of name and value together (RFC 6265bis §5.6). */
+const MAX_COOKIE_SIZE = 4096;
+
+/** The most bytes of one attribute's value (RFC 6265bis §5.6). */
+const MAX_ATTRIBUTE_SIZE = 1024;
+
+/** How the session cookie is named and scoped. */
+export interface CookieOptions {
+  /**
+   * The cookie's name. A name that starts with `__Host-` or `__Secure-` makes
+   * browsers enforce what the prefix says.
+   *
+   * @default {"__Host-id"}, `"__Secure-id"` with a `domain` or another `path`,
+   * and `"id"` with `secure: false`
+   */
+  readonly name?: string | undefined;
+  /**
+   * The path below which browsers send it.
+   *
+   * @default {"/"}
+   */
+  readonly path?: string | undefined;
+  /**
+   * The domain whose subdomains get it too. Left out, only the host that set
+   * the cookie gets it, which is safer.
+   */
+  readonly domain?: string | undefined;
+  /**
+   * Whether it travels over HTTPS alone. Browsers treat `http://localhost` as
+   * HTTPS, so that development needs no `false`, which also drops the prefix of
+   * the default name and with it the protection against cookies planted by a
+   * sibling domain or on the wire.
+   *
+   * @default {true}
+   */
+  readonly secure?: boolean | undefined;
+  /**
+   * Whether it comes along when another site links to or embeds yours:
+   * `"strict"` never, `"lax"` on links, `"none"` always (needs `secure`).
+   *
+   * @default {"lax"}
+   */
+  readonly sameSite?: "strict" | "lax" | "none" | undefined;
+  /**
+   * Whether an embedding site gets a cookie jar of its own (CHIPS).
+   *
+   * @default {false}
+   */
+  readonly partitioned?: boolean | undefined;
+  /**
+   * Whether it outlives the browser. Its `Max-Age` is then what is left of the
+   * session's absolute timeout; the idle timeout is kept by the server alone.
+   *
+   * @default {false}
+   */
+  readonly persistent?: boolean | undefined;
+}
+
+/** A cookie whose every attribute is settled. */
+export interface CookieTemplate {
+  /** Its name. */
+  readonly name: string;
+  /** Whether it outlives the browser by default. */
+  readonly persistent: boolean;
+  /** Its attributes but `Max-Age`, as they follow the value. */
+  readonly attributes: string;
+}
+
+/**
+ * Settles the defaults and refuses what a browser would ignore.
+ *
+ * @throws {TypeError} If an option has the wrong type or form, or two of them
+ * contradict each other.
+ */
+export function resolveCookie(options: CookieOptions = {}): CookieTemplate {
+  const { path = "/", domain, secure = true, sameSite = "lax" } = options;
+  const { partitioned = false, persistent = false } = options;
+  checkFlags({ secure, partitioned, persistent });
+  checkPath(path);
+  if (domain !== undefined) checkDomain(domain);
+  const sameSiteText = SAME_SITE.get(sameSite);
+  if (sameSiteText === undefined) {
+    throw refusal('sameSite must be "strict", "lax" or "none"', sameSite);
+  }
+  if (sameSite === "none" && !secure) {
+    throw refusal('sameSite "none" needs secure', secure);
+  }
+  if (partitioned && !secure) {
+    throw refusal("partitioned needs secure", secure);
+  }
+  const isHostOnly = domain === undefined && path === "/";
+  const prefix = secure ? (isHostOnly ? "__Host-" : "__Secure-") : "";
+  const { name = `${prefix}id` } = options;
+  checkName(name);
+  checkPrefix(name, secure, isHostOnly);
+  const attributes = `; Path=${path}` +
+    (domain === undefined ? "" : `; Domain=${domain}`) +
+    (secure ? "; Secure" : "") + "; HttpOnly" +
+    `; SameSite=${sameSiteText}` +
+    (partitioned ? "; Partitioned" : "");
+  return { name, persistent, attributes };
+}
+
+/**
+ * Writes the `Set-Cookie` header that hands out a token.
+ *
+ * @param maxAge Seconds that the browser keeps it; left out, until it closes.
+ */
+export function setCookie(
+  template: CookieTemplate,
+  token: string,
+  maxAge?: number,
+): string {
+  const age = maxAge === undefined ? "" : `; Max-Age=${maxAge}`;
+  return `${template.name}=${token}${template.attributes}${age}`;
+}
+
+/** Writes the `Set-Cookie` header that removes the cookie from the browser. */
+export function clearCookie(template: CookieTemplate): string {
+  return `${template.name}=${template.attributes}; Max-Age=0` +
+    "; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+}
+
+/**
+ * Finds the next cookie of one name in a `Cookie` header.
+ *
+ * Only `;` separates cookies. A comma does not, or else a cookie that a sibling
+ * domain may set could smuggle in one whose prefix forbids just that.
+ *
+ * @param header The header's value, any text.
+ * @param name The cookie's exact name.
+ * @param from Where to start, 0 or what an earlier call ended at.
+ * @returns Where its value starts, or -1.
+ */
+export function findCookie(header: string, name: string, from = 0): number {
+  let at = header.indexOf(name, from);
+  while (at !== -1) {
+    const end = at + name.length;
+    if (header[end] === "=" && startsPair(header, at)) return end + 1;
+    at = header.indexOf(name, end);
+  }
+  return -1;
+}
+
+/** Reads the cookie value that starts at `at`. */
+export function cookieValueAt(header: string, at: number): string {
+  const end = header.indexOf(";", at);
+  return (end === -1 ? header.slice(at) : header.slice(at, end)).trim();
+}
+
+function startsPair(header: string, at: number): boolean {
+  let before = at - 1;
+  while (header[before] === " " || header[before] === "\t") before--;
+  return before < 0 || header[before] === ";";
+}
+
+const SAME_SITE: ReadonlyMap<unknown, string> = new Map([
+  ["strict", "Strict"],
+  ["lax", "Lax"],
+  ["none", "None"],
+]);
+
+function checkFlags(flags: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value !== "boolean") {
+      throw refusal(`${name} must be true or false`, value);
+    }
+  }
+}
+
+function checkName(name: string): void {
+  if (typeof name !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
+    throw refusal("name must be a token of RFC 9110", name);
+  }
+  if (name.length + TOKEN_LENGTH > MAX_COOKIE_SIZE) {
+    throw refusal(
+      `name and value must not exceed ${MAX_COOKIE_SIZE} bytes`,
+      `a name of ${name.length} bytes`,
+    );
+  }
+}
+
+function checkPrefix(name: string, secure: boolean, isHostOnly: boolean): void {
+  // Browsers compare prefixes without regard to case.
+  const prefix = /^__(?:host-http|host|secure|http)-/i.exec(name)?.[0];
+  if (prefix === undefined) return;
+  if (!secure) throw refusal(`a name with ${prefix} needs secure`, secure);
+  if (/^__host-/i.test(prefix) && !isHostOnly) {
+    throw refusal(
+      `a name with ${prefix} allows no domain and no path but /`,
+      name,
+    );
+  }
+}
+
+function checkPath(path: string): void {
+  if (typeof path !== "string" || !/^\/[ -:<-~]*$/.test(path)) {
+    throw refusal("path must start with / and be ASCII without ;", path);
+  }
+  checkAttributeSize("path", path);
+}
+
+function checkDomain(domain: string): void {
+  if (typeof domain !== "string" || !/^[a-z\d.-]+$/i.test(domain)) {
+    throw refusal("domain must be a host name", domain);
+  }
+  checkAttributeSize("domain", domain);
+}
+
+function checkAttributeSize(name: string, value: string): void {
+  if (value.length > MAX_ATTRIBUTE_SIZE) {
+    throw refusal(
+      `${name} must not exceed ${MAX_ATTRIBUTE_SIZE} bytes`,
+      `${value.length} bytes`,
+    );
+  }
+}
+
+function refusal(problem: string, received: unknown): TypeError {
+  return new TypeError(
+    `Cannot create Manager: cookie: ${problem}: received ${String(received)}`,
+  );
+}

@@ -1,0 +1,196 @@
+import type { StoredData } from "./value.ts";
+
+/** A value, or the promise of one. A provider answers at once when it can. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** A secret that was replaced and may still be used by requests in flight. */
+export interface PreviousSecret {
+  /** SHA-256 of the replaced secret, base64url, 43 characters. */
+  readonly secretHash: string;
+  /** When its grace ends, in milliseconds since the Unix epoch. */
+  readonly expiresAt: number;
+}
+
+/**
+ * A session as a provider keeps it. Frozen, `data` included: a later write
+ * replaces the record and leaves this one as it was.
+ */
+export interface SessionRecord {
+  /** The session's values by key; an object without prototype. */
+  readonly data: StoredData;
+  /** Starts at 1; every successful `update` adds one. */
+  readonly version: number;
+  /** SHA-256 of the current secret, base64url, 43 characters. */
+  readonly secretHash: string;
+  /** The secret before the current one, while anybody may still hold it. */
+  readonly previous?: PreviousSecret | undefined;
+  /** Who is signed in, as the application names its users. */
+  readonly principal?: string | undefined;
+  /** What to call the session in a list of signed-in devices. */
+  readonly label?: string | undefined;
+  /** When the session was created, in milliseconds since the Unix epoch. */
+  readonly createdAt: number;
+  /** When it was last used, in milliseconds since the Unix epoch. */
+  readonly accessedAt: number;
+  /**
+   * The first instant at which it no longer exists, in milliseconds since the
+   * Unix epoch: the earlier of the idle and the absolute deadline, worked out
+   * by the manager.
+   */
+  readonly expiresAt: number;
+  /** How long it lives without a request, in seconds. */
+  readonly idleTimeout: number;
+  /** How long it lives at most, in seconds from its creation. */
+  readonly absoluteTimeout: number;
+  /** Whether its cookie outlives the browser. */
+  readonly persistent: boolean;
+}
+
+/** A record as it is created: without the version, which starts at 1. */
+export type NewSessionRecord = Omit<SessionRecord, "version">;
+
+/** What one request did to a session. A field left out stays as it is. */
+export interface SessionChange {
+  /** The keys written, with their values. */
+  readonly set?: StoredData | undefined;
+  /** The keys removed. No key is in both `set` and `delete`. */
+  readonly delete?: readonly string[] | undefined;
+  /** SHA-256 of the new secret, when the token is replaced. */
+  readonly secretHash?: string | undefined;
+  /** The secret before; `null` forgets it. */
+  readonly previous?: PreviousSecret | null | undefined;
+  /** Who signed in; `null` forgets it. */
+  readonly principal?: string | null | undefined;
+  /** The name of the device; `null` forgets it. */
+  readonly label?: string | null | undefined;
+  /** A new idle timeout in seconds. */
+  readonly idleTimeout?: number | undefined;
+  /** A new absolute timeout in seconds from creation. */
+  readonly absoluteTimeout?: number | undefined;
+  /** Whether the cookie outlives the browser from now on. */
+  readonly persistent?: boolean | undefined;
+  /** The new deadline, in milliseconds since the Unix epoch. */
+  readonly expiresAt: number;
+}
+
+/** What has to be true of a record for an `update` to apply. */
+export interface UpdateGuard {
+  /** The hash of the secret that the request came with. */
+  readonly secretHash: string;
+  /** The version that the change was worked out from, if it matters. */
+  readonly version?: number | undefined;
+}
+
+/** How an `update` ended; see {@linkcode Provider.update}. */
+export type UpdateResult = "done" | "gone" | "conflict";
+
+/** A live session with the id it is filed under. */
+export interface StoredSession {
+  /** The session's id, 24 characters of base64url. */
+  readonly id: string;
+  /** Its record. */
+  readonly record: SessionRecord;
+}
+
+/**
+ * Where sessions are kept. Implement these calls, put the result through
+ * `@cloakroom/session/conformance`, and every promise of the library holds on
+ * your store.
+ *
+ * Every call is one atomic step. Not finding something is an answer; an error
+ * is for a store that failed, and a failed store never looks like an empty one.
+ * A provider has no clock: `now` is the instant of the call in milliseconds
+ * since the Unix epoch, and a record whose `expiresAt <= now` does not exist.
+ * A provider sees only its own sessions: those of another `prefix`, table or
+ * instance do not exist either. Values handed to a provider are already copied,
+ * and nobody else changes them.
+ */
+export interface Provider {
+  /**
+   * How often a session that is only read is worth a `touch`, in seconds, when
+   * the manager's options do not say. Leave it out where a touch costs a round
+   * trip.
+   *
+   * @default {min(idleTimeout / 10, 60)}
+   */
+  readonly touchInterval?: number | undefined;
+
+  /**
+   * Stores a new session with version 1; the only call that can bring an id
+   * into being.
+   *
+   * @returns `false`, and changes nothing, when the id is taken by a live
+   * record. An expired record in its place may be replaced or refused.
+   */
+  create(id: string, record: NewSessionRecord, now: number): Awaitable<boolean>;
+
+  /**
+   * Looks up a session. Never creates one, and never returns an expired one,
+   * whether or not it was collected.
+   *
+   * @returns The record, or `undefined`.
+   * @throws If the store cannot be read or the record cannot be decoded.
+   */
+  read(id: string, now: number): Awaitable<SessionRecord | undefined>;
+
+  /**
+   * Applies one request's change to a live record: sets and deletes the keys
+   * named and no others, replaces the fields given, sets `accessedAt` to `now`
+   * and adds one to the version. Two updates of different keys both last.
+   *
+   * @returns `"gone"` when there is no live record, or when `guard.secretHash`
+   * is neither the record's own nor that of its `previous` still in grace
+   * (`previous.expiresAt > now`); else `"conflict"` when `guard.version` is
+   * given and differs; else `"done"`. Only `"done"` changed anything.
+   */
+  update(
+    id: string,
+    change: SessionChange,
+    guard: UpdateGuard,
+    now: number,
+  ): Awaitable<UpdateResult>;
+
+  /**
+   * Moves a live record's `expiresAt`, and its `accessedAt` to `now`; neither
+   * data nor version.
+   *
+   * @returns `false`, and revives nothing, when there is no live record.
+   */
+  touch(id: string, expiresAt: number, now: number): Awaitable<boolean>;
+
+  /**
+   * Ends a session for good. Safe to repeat.
+   *
+   * @returns `false` when it was not there.
+   */
+  destroy(id: string): Awaitable<boolean>;
+
+  /**
+   * Removes expired records and no others, stalest first. Called until it
+   * answers less than `limit`, it leaves none whose idle deadline
+   * (`accessedAt + idleTimeout`) has passed, as long as `now` never ran
+   * backwards.
+   *
+   * @param limit The most records to remove in this call.
+   * @returns How many it removed; a store that expires by itself answers 0.
+   */
+  gc(now: number, limit: number): Awaitable<number>;
+
+  /** Lists the live sessions of one principal, in no particular order. */
+  list(principal: string, now: number): Awaitable<readonly StoredSession[]>;
+
+  /**
+   * Ends all sessions of one principal.
+   *
+   * @param except The id of one session to spare.
+   * @returns How many there were; expired ones may or may not count.
+   */
+  destroyAll(principal: string, except?: string): Awaitable<number>;
+
+  /**
+   * Releases timers, statements and the connections that it opened itself.
+   * Twice is safe. Every later call fails with a `SessionError` whose code is
+   * `"closed"`.
+   */
+  close(): Awaitable<void>;
+}

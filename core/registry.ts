@@ -1,0 +1,85 @@
+import type { Provider } from "./provider.ts";
+
+/**
+ * Makes a provider.
+ *
+ * @param url The URL it was asked for by, or `undefined` when it was asked for
+ * by its name alone.
+ */
+export type ProviderFactory = (url: URL | undefined) => Provider;
+
+const factories = new Map<string, ProviderFactory>();
+
+/**
+ * Makes a provider known under a name, so that `new Manager({ provider: name })`
+ * and URLs with that scheme find it. A provider module calls this when it is
+ * imported.
+ *
+ * @param name A URL scheme: lowercase letters, digits, `+`, `.` and `-`.
+ * @param factory Makes a new provider at every call.
+ * @throws {TypeError} If the name is no URL scheme or is taken.
+ *
+ * @example
+ * ```ts
+ * import { open, register } from "@cloakroom/session";
+ * import { MemoryProvider } from "@cloakroom/session/memory";
+ * import { assert } from "@std/assert";
+ *
+ * register("small", () => new MemoryProvider({ maxSessions: 100 }));
+ * assert(open("small") instanceof MemoryProvider);
+ * ```
+ */
+export function register(name: string, factory: ProviderFactory): void {
+  if (!/^[a-z][a-z\d+.-]*$/.test(name)) {
+    throw new TypeError(
+      `Cannot register provider: its name must be a URL scheme in lowercase: received ${name}`,
+    );
+  }
+  if (typeof factory !== "function") {
+    throw new TypeError(
+      `Cannot register provider ${name}: its factory must be a function: received ${typeof factory}`,
+    );
+  }
+  if (factories.has(name)) {
+    throw new TypeError(
+      `Cannot register provider ${name}: the name is already taken`,
+    );
+  }
+  factories.set(name, factory);
+}
+
+/** The names of all registered providers, in alphabetical order. */
+export function registered(): string[] {
+  return [...factories.keys()].sort();
+}
+
+/**
+ * Makes a provider from its name or from a URL with that scheme.
+ *
+ * @param nameOrUrl `"memory"`, `"memory:"`, `"memory:?maxSessions=1000"`.
+ * @throws {TypeError} If no such provider is registered, or its factory refuses
+ * the URL.
+ */
+export function open(nameOrUrl: string | URL): Provider {
+  const isName = typeof nameOrUrl === "string" && !nameOrUrl.includes(":");
+  const url = isName ? undefined : parse(nameOrUrl);
+  const name = url?.protocol.slice(0, -1) ?? nameOrUrl as string;
+  const factory = factories.get(name);
+  if (factory === undefined) {
+    throw new TypeError(
+      `Cannot open provider ${name}: it is not among the registered ones (${
+        registered().join(", ")
+      }): import the module that registers it first`,
+    );
+  }
+  return factory(url);
+}
+
+function parse(url: string | URL): URL {
+  try {
+    return new URL(url);
+  } catch {
+    // A URL of a store may hold a password, so it is not quoted.
+    throw new TypeError("Cannot open provider: its URL cannot be parsed");
+  }
+}

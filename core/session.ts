@@ -1,0 +1,327 @@
+import { Draft, viewed } from "./draft.ts";
+import type { Lifetime } from "./options.ts";
+import type { ReadonlyDeep } from "./value.ts";
+
+/** What a session holds unless `Manager<Data>` says: any value under any key. */
+export type AnyData = Record<string, unknown>;
+
+/** The keys of a session's data. */
+export type KeyOf<Data> = keyof Data & string;
+
+/** What can be written under a key: its type, or the read-only form of it. */
+export type Input<Data, Key extends keyof Data> =
+  | Exclude<Data[Key], undefined>
+  | ReadonlyDeep<Exclude<Data[Key], undefined>>;
+
+/** What is read under a key: the read-only form of its type, or nothing. */
+export type Output<Data, Key extends keyof Data> =
+  | ReadonlyDeep<Exclude<Data[Key], undefined>>
+  | undefined;
+
+/** Options of {@linkcode Session.signIn}. */
+export interface SignInOptions {
+  /**
+   * What to call this session in a list of the user's devices, at most 256
+   * characters.
+   *
+   * @default {undefined}
+   */
+  readonly label?: string | undefined;
+}
+
+/** The most characters of a principal or a label. */
+const MAX_NAME_LENGTH = 256;
+
+/**
+ * The draft behind a session. Only `core/` can look behind it, so that no code
+ * that gets hold of a session can read its token.
+ */
+export let draftOf: (session: object) => Draft;
+
+/**
+ * A visitor's session as one request sees it. Values read are a snapshot taken
+ * when the request began, overlaid with what the request itself changed; they
+ * cannot be assigned to. Changes reach the store when the session is committed.
+ *
+ * A session is made by `manager.start()` or `manager.handle()`, never by `new`.
+ *
+ * @typeParam Data What it holds, by key.
+ *
+ * @example
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = new Manager<{ cart: string[] }>();
+ * const session = await manager.start(new Request("http://localhost/"));
+ * session.set("cart", ["hat"]);
+ * session.set("cart", [...session.get("cart") ?? [], "coat"]);
+ * assertEquals(session.get("cart"), ["hat", "coat"]);
+ * ```
+ */
+export class Session<Data extends object = AnyData> {
+  readonly #draft: Draft;
+
+  static {
+    draftOf = (session) => {
+      if (#draft in session) return (session as Session).#draft;
+      throw new TypeError("Cannot use session: it is not a Session");
+    };
+  }
+
+  /** @ignore Made by a manager. */
+  constructor(draft: Draft) {
+    if (!(draft instanceof Draft)) {
+      throw new TypeError(
+        "Cannot create Session: sessions come from manager.start()",
+      );
+    }
+    this.#draft = draft;
+  }
+
+  /**
+   * What the session is filed under: 24 characters of base64url, the same for
+   * its whole life. It opens nothing and may be logged.
+   */
+  get id(): string {
+    return this.#draft.id;
+  }
+
+  /** Whether the request came without a session that still lives. */
+  get isNew(): boolean {
+    return this.#draft.isNew;
+  }
+
+  /** Who is signed in, or `undefined`. */
+  get principal(): string | undefined {
+    return this.#draft.principal;
+  }
+
+  /** What the session is called in the list of the user's devices. */
+  get label(): string | undefined {
+    return this.#draft.label;
+  }
+
+  /** When the session was created, in milliseconds since the Unix epoch. */
+  get createdAt(): number {
+    return this.#draft.createdAt;
+  }
+
+  /**
+   * When it was last used before this request, as far as the store knows, in
+   * milliseconds since the Unix epoch.
+   */
+  get accessedAt(): number {
+    return this.#draft.accessedAt;
+  }
+
+  /**
+   * When it ends unless another request comes, in milliseconds since the Unix
+   * epoch.
+   */
+  get expiresAt(): number {
+    return this.#draft.deadline(this.#draft.startedAt);
+  }
+
+  /**
+   * Reads a value.
+   *
+   * @param key The key, any string.
+   * @returns The value in read-only form, or `undefined`. A `Date`, `Map`,
+   * `Set` or `Uint8Array` is a copy: changing it changes nothing.
+   */
+  get<Key extends KeyOf<Data>>(key: Key): Output<Data, Key> {
+    return viewed(this.#draft.read(key)) as Output<Data, Key>;
+  }
+
+  /** Whether there is a value under a key. */
+  has(key: KeyOf<Data>): boolean {
+    return this.#draft.read(key) !== undefined;
+  }
+
+  /** The keys that have a value, in no promised order. */
+  keys(): KeyOf<Data>[] {
+    return this.#draft.keys() as KeyOf<Data>[];
+  }
+
+  /**
+   * Writes a value. It is copied: changing `value` afterwards changes nothing.
+   * Two requests that set different keys both keep their work; of two that set
+   * the same key the later commit wins, so use {@linkcode Session.update} for
+   * what depends on the old value.
+   *
+   * @param key The key, any string.
+   * @param value JSON values, `bigint`, `Date`, `Map`, `Set` and `Uint8Array`.
+   * `undefined` inside objects is left out.
+   * @throws {TypeError} If some part of it cannot be stored; the path is named.
+   * @throws {SessionError} With code `"too-large"`, if the session would exceed
+   * `maxSize`; `"committed"` or `"destroyed"`, if it is too late.
+   */
+  set<Key extends KeyOf<Data>>(key: Key, value: Input<Data, Key>): void {
+    this.#draft.write(checkKey(key), value);
+  }
+
+  /**
+   * Removes a value.
+   *
+   * @returns Whether there was one.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  delete(key: KeyOf<Data>): boolean {
+    return this.#draft.remove(key);
+  }
+
+  /**
+   * Removes every value that this request sees. A key that another request adds
+   * meanwhile stays.
+   *
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  clear(): void {
+    this.#draft.clear();
+  }
+
+  /**
+   * Reads a value and removes it: for a message that is shown once.
+   *
+   * @returns What {@linkcode Session.get} would return.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late and there was a value.
+   */
+  take<Key extends KeyOf<Data>>(key: Key): Output<Data, Key> {
+    const value = this.get(key);
+    if (value !== undefined) this.#draft.remove(key);
+    return value;
+  }
+
+  /**
+   * Changes a value in one atomic step: reads it from the store, calls
+   * `change`, writes what it returns, and goes around again if another request
+   * wrote in between. Takes effect at once, also after the session was
+   * committed, and counts as an access. On a session that is not stored yet it
+   * is the same as `set`.
+   *
+   * @param key The key, any string.
+   * @param change Gets the present value and returns the new one, or
+   * `undefined` to remove it. Synchronous; may be called several times.
+   * @returns The new value.
+   * @throws {SessionError} With code `"gone"`, if the session has ended;
+   * `"conflict"`, if it lost 100 times in a row; `"too-large"`.
+   *
+   * @example Count in parallel
+   * ```ts
+   * import { Manager } from "@cloakroom/session";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using manager = new Manager<{ hits: number }>();
+   * const session = await manager.start(new Request("http://localhost/"));
+   * await session.update("hits", (hits = 0) => hits + 1);
+   * assertEquals(session.get("hits"), 1);
+   * ```
+   */
+  async update<Key extends KeyOf<Data>>(
+    key: Key,
+    change: (
+      value: Output<Data, Key>,
+    ) => Input<Data, Key> | undefined,
+  ): Promise<Output<Data, Key>> {
+    const value = await this.#draft.update(
+      checkKey(key),
+      (stored) => change(stored as Output<Data, Key>),
+    );
+    return value as Output<Data, Key>;
+  }
+
+  /**
+   * Replaces the token: from the commit on, the old cookie is worth nothing.
+   * Call it whenever privileges change; `signIn` does by itself.
+   *
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  regenerate(): void {
+    this.#draft.renew();
+  }
+
+  /**
+   * Binds the session to a user and replaces its token, so that a cookie
+   * planted or seen before is worth nothing after (session fixation, OWASP).
+   * Keeps the data of a visitor who was not signed in; clears that of another
+   * user.
+   *
+   * @param principal The user, as the application names it: 1 to 256
+   * characters.
+   * @throws {TypeError} If `principal` or `label` has the wrong form.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  signIn(principal: string, options: SignInOptions = {}): void {
+    checkName("principal", principal);
+    if (options.label !== undefined) checkName("label", options.label);
+    this.#draft.signIn(principal, options.label);
+  }
+
+  /**
+   * Gives this session a lifetime of its own, as for "remember me". What is
+   * left out stays as it is.
+   *
+   * @throws {RangeError} If a timeout is out of range, as for `ManagerOptions`.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  lifetime(changes: Partial<Lifetime>): void {
+    this.#draft.live(changes);
+  }
+
+  /**
+   * Ends the session for good, on every device that holds its cookie. Reads
+   * find nothing from now on. Safe to repeat.
+   *
+   * @throws {SessionError} With code `"committed"`, if it is too late.
+   */
+  destroy(): void {
+    this.#draft.destroy();
+  }
+
+  /** What may be known of the session: never its data, never its token. */
+  toJSON(): { id: string; isNew: boolean } {
+    return { id: this.id, isNew: this.isNew };
+  }
+
+  /** `Session` and the id. */
+  toString(): string {
+    return `Session ${this.id}`;
+  }
+
+  /** @ignore The form that `console.log` prints on Node and Bun. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  /** @ignore The form that `console.log` prints on Deno. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
+  }
+}
+
+function checkKey<Key extends string>(key: Key): Key {
+  if (typeof key === "string") return key;
+  throw new TypeError(
+    `Cannot set value: its key must be a string: received ${typeof key}`,
+  );
+}
+
+function checkName(what: string, name: string): void {
+  if (typeof name !== "string" || name === "") {
+    throw new TypeError(
+      `Cannot sign in: ${what} must be a string that is not empty`,
+    );
+  }
+  if (name.length > MAX_NAME_LENGTH) {
+    throw new TypeError(
+      `Cannot sign in: ${what} must not exceed ${MAX_NAME_LENGTH} characters: received ${name.length}`,
+    );
+  }
+}

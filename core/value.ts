@@ -1,0 +1,357 @@
+import { SessionError } from "./errors.ts";
+
+/**
+ * What a session can hold: JSON values, and `bigint`, `Date`, `Map`, `Set` and
+ * `Uint8Array`, nested up to 100 levels deep. Keys of a `Map` are primitive.
+ */
+export type StoredValue =
+  | null
+  | boolean
+  | number
+  | string
+  | bigint
+  | Date
+  | Uint8Array
+  | readonly StoredValue[]
+  | { readonly [key: string]: StoredValue }
+  | ReadonlyMap<StoredKey, StoredValue>
+  | ReadonlySet<StoredValue>;
+
+/** What a stored `Map` can be keyed by. */
+export type StoredKey = null | boolean | number | string | bigint;
+
+/**
+ * The data of a session by key: a frozen object without prototype, so that
+ * `__proto__` and `constructor` are keys like any other.
+ */
+export type StoredData = { readonly [key: string]: StoredValue };
+
+/** How a stored value is handed out: nothing in it can be assigned to. */
+export type ReadonlyDeep<T> = T extends
+  | null
+  | undefined
+  | boolean
+  | number
+  | string
+  | bigint
+  | Date
+  | Uint8Array ? T
+  : T extends ReadonlyMap<infer K, infer V> ? ReadonlyMap<K, ReadonlyDeep<V>>
+  : T extends ReadonlySet<infer V> ? ReadonlySet<ReadonlyDeep<V>>
+  : T extends object ? { readonly [K in keyof T]: ReadonlyDeep<T[K]> }
+  : T;
+
+/** How many containers may be nested in one another. */
+export const MAX_DEPTH = 100;
+
+/** Data without a single key. */
+export const EMPTY_DATA: StoredData = Object.freeze(emptyObject());
+
+/** An object without prototype, to be filled. */
+export function emptyObject(): Record<string, StoredValue> {
+  return Object.create(null);
+}
+
+/** Assigns a key as data, `__proto__` included. */
+export function put(target: object, key: string, value: unknown): void {
+  if (key !== "__proto__") {
+    (target as Record<string, unknown>)[key] = value;
+    return;
+  }
+  Object.defineProperty(target, key, {
+    value,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+/** Whether a plain object rather than an instance of some class. */
+export function isPlainObject(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/**
+ * Whether a stored value can be handed out as it is. A container is frozen only
+ * when everything in it is, because a `Date`, `Map`, `Set` or `Uint8Array`
+ * cannot be.
+ */
+function isShareable(value: StoredValue): boolean {
+  return typeof value !== "object" || value === null || Object.isFrozen(value);
+}
+
+/** Freezes a container if nothing in it can change. */
+export function freezeIfShareable<T extends object>(
+  container: T,
+  children: Iterable<StoredValue>,
+): T {
+  for (const child of children) if (!isShareable(child)) return container;
+  return Object.freeze(container);
+}
+
+/**
+ * The form of a stored value that a handler may see: itself when it is deeply
+ * frozen, else a copy.
+ */
+export function view(value: StoredValue): StoredValue {
+  if (isShareable(value)) return value;
+  if (value instanceof Date) return new Date(value.getTime());
+  if (value instanceof Uint8Array) return value.slice();
+  if (value instanceof Set) return new Set(Array.from(value, view));
+  if (value instanceof Map) {
+    return new Map(Array.from(value, ([key, item]) => [key, view(item)]));
+  }
+  if (Array.isArray(value)) return Object.freeze(value.map(view));
+  const copy = {};
+  for (const [key, item] of Object.entries(value as StoredData)) {
+    put(copy, key, view(item));
+  }
+  return Object.freeze(copy);
+}
+
+/** A checked copy of a value, and the bytes its text form takes. */
+export interface Intake {
+  /** The copy; deeply frozen as far as its types can be frozen. */
+  readonly value: StoredValue;
+  /** Bytes of the codec's text in UTF-8, with key, colon and comma. */
+  readonly size: number;
+}
+
+/**
+ * Checks, copies, freezes and measures a value in one walk. `undefined` inside
+ * objects is left out and `-0` becomes `0`, as in JSON.
+ *
+ * @param key The session key, for the path in error messages.
+ * @param value What to store.
+ * @param limit The most bytes that the entry may take.
+ * @throws {TypeError} If some part of it cannot be stored; the path is named.
+ * @throws {SessionError} With code `"too-large"`, if it exceeds `limit`.
+ */
+export function takeIn(key: string, value: unknown, limit: number): Intake {
+  const walk = new IntakeWalk(key, limit);
+  walk.grow(keySize(key) + 2);
+  const copy = walk.copy(value);
+  return { value: copy, size: walk.size };
+}
+
+/**
+ * The bytes that one entry of stored data takes in the codec's text form, as
+ * {@linkcode takeIn} counts them.
+ */
+export function entrySize(key: string, value: StoredValue): number {
+  return takeIn(key, value, Infinity).size;
+}
+
+/** The bytes that stored data takes: the sum of its entries. */
+export function dataSize(data: StoredData): number {
+  let size = 0;
+  for (const key of Object.keys(data)) {
+    size += entrySize(key, data[key] as StoredValue);
+  }
+  return size;
+}
+
+class IntakeWalk {
+  size = 0;
+  readonly #key: string;
+  readonly #limit: number;
+  readonly #path: (string | number)[] = [];
+  readonly #ancestors: object[] = [];
+
+  constructor(key: string, limit: number) {
+    this.#key = key;
+    this.#limit = limit;
+  }
+
+  grow(bytes: number): void {
+    this.size += bytes;
+    if (this.size <= this.#limit) return;
+    throw new SessionError(
+      "too-large",
+      `Cannot set ${quote(this.#key)}: the session would exceed its size limit`,
+    );
+  }
+
+  copy(value: unknown): StoredValue {
+    switch (typeof value) {
+      case "string":
+        this.grow(value.length);
+        this.grow(stringSize(value) - value.length);
+        return value;
+      case "number":
+        if (!Number.isFinite(value)) throw this.#refusal(`is ${value}`);
+        this.grow(String(value).length);
+        return value + 0;
+      case "boolean":
+        this.grow(value ? 4 : 5);
+        return value;
+      case "bigint":
+        this.grow('{"$":["bigint",""]}'.length + String(value).length);
+        return value;
+      case "object":
+        return value === null ? this.#copyNull() : this.#copyObject(value);
+      case "undefined":
+        throw this.#refusal("is undefined");
+      default:
+        throw this.#refusal(`is a ${typeof value}`);
+    }
+  }
+
+  #copyNull(): null {
+    this.grow(4);
+    return null;
+  }
+
+  #copyObject(value: object): StoredValue {
+    if (value instanceof Date) return this.#copyDate(value);
+    if (value instanceof Uint8Array) return this.#copyBytes(value);
+    if (this.#ancestors.includes(value)) {
+      throw this.#refusal("is a reference to an object that contains it");
+    }
+    if (this.#ancestors.length === MAX_DEPTH) {
+      throw this.#refusal(`is nested more than ${MAX_DEPTH} levels deep`);
+    }
+    this.#ancestors.push(value);
+    const copy = this.#copyContainer(value);
+    this.#ancestors.pop();
+    return copy;
+  }
+
+  #copyContainer(value: object): StoredValue {
+    if (Array.isArray(value)) return this.#copyArray(value);
+    if (value instanceof Map) return this.#copyMap(value);
+    if (value instanceof Set) return this.#copySet(value);
+    if (isPlainObject(value)) return this.#copyPlainObject(value);
+    throw this.#refusal(`is an instance of ${className(value)}`);
+  }
+
+  #copyDate(date: Date): Date {
+    const time = date.getTime();
+    if (Number.isNaN(time)) throw this.#refusal("is an invalid Date");
+    this.grow('{"$":["Date",]}'.length + String(time).length);
+    return new Date(time);
+  }
+
+  #copyBytes(bytes: Uint8Array): Uint8Array {
+    this.grow(
+      '{"$":["Uint8Array",""]}'.length + Math.ceil(bytes.length * 4 / 3),
+    );
+    return new Uint8Array(bytes);
+  }
+
+  #copyArray(array: readonly unknown[]): StoredValue {
+    const copy: StoredValue[] = [];
+    this.grow(brackets(array.length));
+    for (let index = 0; index < array.length; index++) {
+      copy.push(this.#child(index, array[index]));
+    }
+    return freezeIfShareable(copy, copy);
+  }
+
+  #copyPlainObject(object: object): StoredValue {
+    const copy: Record<string, StoredValue> = {};
+    let count = 0;
+    for (const key of Object.keys(object)) {
+      const item = (object as Record<string, unknown>)[key];
+      if (item === undefined) continue;
+      count++;
+      this.grow(keySize(key) + 1);
+      put(copy, key, this.#child(key, item));
+    }
+    this.grow(brackets(count));
+    return freezeIfShareable(copy, Object.values(copy));
+  }
+
+  #copyMap(map: ReadonlyMap<unknown, unknown>): StoredValue {
+    const copy = new Map<StoredKey, StoredValue>();
+    this.grow('{"$":["Map",]}'.length + brackets(map.size));
+    for (const [key, item] of map) {
+      this.grow("[,]".length);
+      const storedKey = this.copy(key);
+      if (typeof storedKey === "object" && storedKey !== null) {
+        throw this.#refusal("is a Map with a key that is not primitive");
+      }
+      copy.set(storedKey, this.#child(String(storedKey), item));
+    }
+    return copy;
+  }
+
+  #copySet(set: ReadonlySet<unknown>): StoredValue {
+    const copy = new Set<StoredValue>();
+    this.grow('{"$":["Set",]}'.length + brackets(set.size));
+    for (const item of set) copy.add(this.#child(copy.size, item));
+    return copy;
+  }
+
+  #child(segment: string | number, value: unknown): StoredValue {
+    this.#path.push(segment);
+    const copy = this.copy(value);
+    this.#path.pop();
+    return copy;
+  }
+
+  #refusal(reason: string): TypeError {
+    const path = [this.#key, ...this.#path].map(pathSegment).join("");
+    return new TypeError(`Cannot set ${quote(this.#key)}: ${path} ${reason}`);
+  }
+}
+
+/** Bytes of the brackets and commas around `count` items. */
+function brackets(count: number): number {
+  return 2 + Math.max(0, count - 1);
+}
+
+/**
+ * Bytes of an object key in the codec's text, quotes included. The codec
+ * lengthens keys of nothing but `$`, see `codec.ts`.
+ */
+function keySize(key: string): number {
+  return stringSize(key) + (/^\$+$/.test(key) ? 1 : 0);
+}
+
+/** Bytes of `JSON.stringify(text)` in UTF-8, without making it. */
+function stringSize(text: string): number {
+  let size = text.length + 2;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0x80) size += extraBytes(text, index, unit);
+    else if (unit < 0x20) size += SHORT_ESCAPES.has(unit) ? 1 : 5;
+    else if (unit === 0x22 || unit === 0x5c) size += 1;
+  }
+  return size;
+}
+
+/** Backspace, tab, line feed, form feed, carriage return: `\b` and so on. */
+const SHORT_ESCAPES: ReadonlySet<number> = new Set([8, 9, 10, 12, 13]);
+
+/** Bytes beyond the first of a UTF-16 unit that is not ASCII. */
+function extraBytes(text: string, index: number, unit: number): number {
+  if (unit < 0x800) return 1;
+  if (unit < 0xd800 || unit > 0xdfff) return 2;
+  // A pair takes four bytes, two for each half; a lone surrogate is escaped.
+  const isHigh = unit < 0xdc00;
+  const other = text.charCodeAt(isHigh ? index + 1 : index - 1);
+  const isPaired = isHigh
+    ? other >= 0xdc00 && other <= 0xdfff
+    : other >= 0xd800 && other <= 0xdbff;
+  return isPaired ? 1 : 5;
+}
+
+function className(value: object): string {
+  const name = Object.getPrototypeOf(value).constructor?.name;
+  return typeof name === "string" && name !== "" ? name : "a class";
+}
+
+function pathSegment(segment: string | number, index: number): string {
+  if (typeof segment === "number") return `[${segment}]`;
+  if (!/^[A-Za-z_$][\w$]*$/.test(segment)) {
+    return index === 0 ? quote(segment) : `[${quote(segment)}]`;
+  }
+  return index === 0 ? segment : `.${segment}`;
+}
+
+/** A key in an error message: quoted, and cut when it is long. */
+export function quote(key: string): string {
+  return JSON.stringify(key.length > 64 ? `${key.slice(0, 61)}...` : key);
+}

@@ -1,0 +1,511 @@
+/**
+ * Keeps sessions in the memory of one process: the fastest provider, and the
+ * one that forgets everything when the process ends. Importing this module
+ * registers it as `"memory"`; the main module does so already.
+ *
+ * @example Bound it
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
+ * import { MemoryProvider } from "@cloakroom/session/memory";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const provider = new MemoryProvider({ maxSessions: 20_000 });
+ * await using manager = new Manager({ provider });
+ * const session = await manager.start(new Request("http://localhost/"));
+ * session.set("name", "Ada");
+ * await manager.commit(session, new Response());
+ * assertEquals(provider.stats().sessions, 1);
+ * ```
+ *
+ * @module
+ */
+import { SessionError } from "../core/errors.ts";
+import type {
+  NewSessionRecord,
+  Provider,
+  SessionChange,
+  SessionRecord,
+  StoredSession,
+  UpdateGuard,
+  UpdateResult,
+} from "../core/provider.ts";
+import { register } from "../core/registry.ts";
+import { hashesEqual } from "../core/token.ts";
+import {
+  dataSize,
+  emptyObject,
+  entrySize,
+  put,
+  type StoredData,
+  type StoredValue,
+} from "../core/value.ts";
+import { LinkedList, ListElement } from "./linked_list.ts";
+
+/** How much a {@linkcode MemoryProvider} keeps. */
+export interface MemoryProviderOptions {
+  /**
+   * The most sessions it keeps. A new one beyond that evicts the stalest of
+   * those that were never used after their first request, and only if there are
+   * none the stalest of the others.
+   *
+   * @default {1_000_000}
+   */
+  readonly maxSessions?: number | undefined;
+  /**
+   * The most bytes that the data of all sessions may take as text, keys
+   * included. Enforced by eviction, as above.
+   *
+   * @default {268_435_456}
+   */
+  readonly maxBytes?: number | undefined;
+}
+
+/** What a {@linkcode MemoryProvider} holds and did. */
+export interface MemoryProviderStats {
+  /** Sessions held, those included that expired and await collection. */
+  readonly sessions: number;
+  /** Bytes that their data takes as text. */
+  readonly bytes: number;
+  /** Sessions created since the provider was made. */
+  readonly created: number;
+  /** Sessions removed because they had expired. */
+  readonly expired: number;
+  /** Sessions removed to make room. */
+  readonly evicted: number;
+}
+
+/**
+ * Sessions in a `Map`, linked by recency of use.
+ *
+ * `create`, `read`, `update`, `touch` and `destroy` take constant time beside
+ * the size of what they write, and `gc` takes time in what it removes, not in
+ * what it keeps. The lists are ordered because all sessions in one have the same
+ * idle timeout; a distinct idle timeout costs two lists, so have a handful.
+ */
+export class MemoryProvider implements Provider {
+  /** Every request is worth a touch: it costs no round trip. */
+  readonly touchInterval = 0;
+
+  readonly #maxSessions: number;
+  readonly #maxBytes: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #lanes = new Map<number, Lane>();
+  readonly #byPrincipal = new Map<string, Set<Entry>>();
+  #bytes = 0;
+  #created = 0;
+  #expired = 0;
+  #evicted = 0;
+  #isClosed = false;
+
+  /**
+   * @throws {RangeError} If a bound is not a positive whole number or
+   * `Infinity`.
+   */
+  constructor(options: MemoryProviderOptions = {}) {
+    const { maxSessions = 1_000_000, maxBytes = 268_435_456 } = options;
+    this.#maxSessions = checkBound("maxSessions", maxSessions);
+    this.#maxBytes = checkBound("maxBytes", maxBytes);
+  }
+
+  /** {@inheritDoc Provider.create} */
+  create(id: string, record: NewSessionRecord, now: number): boolean {
+    if (this.#find(id, now) !== undefined) return false;
+    const bytes = dataSize(record.data);
+    this.#checkFits(bytes);
+    this.#makeRoom(1, bytes, now);
+    const lane = this.#laneOf(record.idleTimeout);
+    const entry = new Entry(id, toRecord(record, 1), bytes, lane);
+    lane.probation.pushFront(entry);
+    this.#entries.set(id, entry);
+    this.#index(entry);
+    this.#bytes += bytes;
+    this.#created++;
+    return true;
+  }
+
+  /** {@inheritDoc Provider.read} */
+  read(id: string, now: number): SessionRecord | undefined {
+    return this.#find(id, now)?.upToDateRecord();
+  }
+
+  /** {@inheritDoc Provider.update} */
+  update(
+    id: string,
+    change: SessionChange,
+    guard: UpdateGuard,
+    now: number,
+  ): UpdateResult {
+    const entry = this.#find(id, now);
+    if (entry === undefined) return "gone";
+    const { record } = entry;
+    if (!isGuardMet(record, guard, now)) return "gone";
+    if (guard.version !== undefined && guard.version !== record.version) {
+      return "conflict";
+    }
+    const growth = growthOf(record.data, change);
+    if (growth > 0) this.#checkFits(entry.bytes + growth);
+    this.#promote(entry, change.idleTimeout ?? record.idleTimeout);
+    this.#makeRoom(0, growth, now, entry);
+    this.#unindex(entry);
+    entry.replace(applied(record, change, now));
+    this.#index(entry);
+    entry.bytes += growth;
+    this.#bytes += growth;
+    return "done";
+  }
+
+  /** {@inheritDoc Provider.touch} */
+  touch(id: string, expiresAt: number, now: number): boolean {
+    const entry = this.#find(id, now);
+    if (entry === undefined) return false;
+    entry.accessedAt = now;
+    entry.expiresAt = expiresAt;
+    this.#promote(entry, entry.record.idleTimeout);
+    return true;
+  }
+
+  /** {@inheritDoc Provider.destroy} */
+  destroy(id: string): boolean {
+    this.#checkOpen();
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return false;
+    this.#remove(entry);
+    return true;
+  }
+
+  /** {@inheritDoc Provider.gc} */
+  gc(now: number, limit: number): number {
+    this.#checkOpen();
+    let removed = 0;
+    while (removed < limit && this.#collectStalest(now)) removed++;
+    return removed;
+  }
+
+  /** {@inheritDoc Provider.list} */
+  list(principal: string, now: number): readonly StoredSession[] {
+    this.#checkOpen();
+    const live: StoredSession[] = [];
+    for (const entry of this.#byPrincipal.get(principal) ?? []) {
+      if (entry.expiresAt <= now) continue;
+      live.push({ id: entry.id, record: entry.upToDateRecord() });
+    }
+    return live;
+  }
+
+  /** {@inheritDoc Provider.destroyAll} */
+  destroyAll(principal: string, except?: string): number {
+    this.#checkOpen();
+    let removed = 0;
+    for (const entry of [...this.#byPrincipal.get(principal) ?? []]) {
+      if (entry.id === except) continue;
+      this.#remove(entry);
+      removed++;
+    }
+    return removed;
+  }
+
+  /** {@inheritDoc Provider.close} */
+  close(): void {
+    this.#isClosed = true;
+    this.#entries.clear();
+    this.#lanes.clear();
+    this.#byPrincipal.clear();
+    this.#bytes = 0;
+  }
+
+  /** What it holds and did, worked out in constant time. */
+  stats(): MemoryProviderStats {
+    return {
+      sessions: this.#entries.size,
+      bytes: this.#bytes,
+      created: this.#created,
+      expired: this.#expired,
+      evicted: this.#evicted,
+    };
+  }
+
+  /** The live entry of an id; one that has expired is removed on the way. */
+  #find(id: string, now: number): Entry | undefined {
+    this.#checkOpen();
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.expiresAt > now) return entry;
+    this.#remove(entry);
+    this.#expired++;
+    return undefined;
+  }
+
+  /** Puts a session that came back in front of those that did before. */
+  #promote(entry: Entry, idleTimeout: number): void {
+    const { lane } = entry;
+    if (lane.idleTimeout === idleTimeout && entry.list === lane.established) {
+      lane.established.moveToFront(entry);
+      return;
+    }
+    this.#unlink(entry);
+    entry.lane = this.#laneOf(idleTimeout);
+    entry.lane.established.pushFront(entry);
+  }
+
+  #checkFits(bytes: number): void {
+    if (bytes <= this.#maxBytes) return;
+    throw new SessionError(
+      "too-large",
+      `Cannot store session: its data exceeds maxBytes (${this.#maxBytes}): received ${bytes} bytes`,
+    );
+  }
+
+  /** Evicts until there is room for what comes; never `keep`. */
+  #makeRoom(sessions: number, bytes: number, now: number, keep?: Entry): void {
+    while (
+      this.#entries.size + sessions > this.#maxSessions ||
+      this.#bytes + bytes > this.#maxBytes
+    ) {
+      if (this.#collectStalest(now)) continue;
+      const victim = this.#stalest("probation", keep) ??
+        this.#stalest("established", keep);
+      if (victim === undefined) return;
+      this.#remove(victim);
+      this.#evicted++;
+    }
+  }
+
+  #collectStalest(now: number): boolean {
+    const entry = stalerOf(
+      this.#stalest("probation"),
+      this.#stalest("established"),
+    );
+    if (entry === undefined || entry.idleDeadline > now) return false;
+    this.#remove(entry);
+    this.#expired++;
+    return true;
+  }
+
+  #stalest(
+    kind: "probation" | "established",
+    except?: Entry,
+  ): Entry | undefined {
+    let stalest: Entry | undefined;
+    for (const lane of this.#lanes.values()) {
+      const { back } = lane[kind];
+      if (back !== except) stalest = stalerOf(stalest, back);
+    }
+    return stalest;
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.id);
+    this.#unlink(entry);
+    this.#unindex(entry);
+    this.#bytes -= entry.bytes;
+  }
+
+  #unlink(entry: Entry): void {
+    const { lane } = entry;
+    if (entry.list === lane.established) lane.established.remove(entry);
+    else lane.probation.remove(entry);
+    if (lane.isEmpty) this.#lanes.delete(lane.idleTimeout);
+  }
+
+  #laneOf(idleTimeout: number): Lane {
+    let lane = this.#lanes.get(idleTimeout);
+    if (lane === undefined) {
+      lane = new Lane(idleTimeout);
+      this.#lanes.set(idleTimeout, lane);
+    }
+    return lane;
+  }
+
+  #index(entry: Entry): void {
+    const { principal } = entry.record;
+    if (principal === undefined) return;
+    const entries = this.#byPrincipal.get(principal);
+    if (entries !== undefined) entries.add(entry);
+    else this.#byPrincipal.set(principal, new Set([entry]));
+  }
+
+  #unindex(entry: Entry): void {
+    const { principal } = entry.record;
+    if (principal === undefined) return;
+    const entries = this.#byPrincipal.get(principal);
+    entries?.delete(entry);
+    if (entries?.size === 0) this.#byPrincipal.delete(principal);
+  }
+
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
+    throw new SessionError(
+      "closed",
+      "Cannot use MemoryProvider: it is closed",
+    );
+  }
+}
+
+/** The sessions of one idle timeout, each list in the order of last use. */
+class Lane {
+  readonly idleTimeout: number;
+  /** Sessions that were created and have not come back. */
+  readonly probation: LinkedList<Entry> = new LinkedList();
+  /** Sessions that came back at least once. */
+  readonly established: LinkedList<Entry> = new LinkedList();
+
+  constructor(idleTimeout: number) {
+    this.idleTimeout = idleTimeout;
+  }
+
+  get isEmpty(): boolean {
+    return this.probation.size === 0 && this.established.size === 0;
+  }
+}
+
+/**
+ * A record in its list. A touch writes two numbers here; the frozen record
+ * catches up when somebody reads it.
+ */
+class Entry extends ListElement {
+  readonly id: string;
+  record: SessionRecord;
+  accessedAt: number;
+  expiresAt: number;
+  bytes: number;
+  lane: Lane;
+
+  constructor(id: string, record: SessionRecord, bytes: number, lane: Lane) {
+    super();
+    this.id = id;
+    this.record = record;
+    this.accessedAt = record.accessedAt;
+    this.expiresAt = record.expiresAt;
+    this.bytes = bytes;
+    this.lane = lane;
+  }
+
+  get idleDeadline(): number {
+    return this.accessedAt + this.lane.idleTimeout * 1000;
+  }
+
+  upToDateRecord(): SessionRecord {
+    const { record, accessedAt, expiresAt } = this;
+    if (record.accessedAt === accessedAt && record.expiresAt === expiresAt) {
+      return record;
+    }
+    const fresh = { ...record, accessedAt, expiresAt };
+    this.record = Object.freeze(fresh);
+    return fresh;
+  }
+
+  replace(record: SessionRecord): void {
+    this.record = record;
+    this.accessedAt = record.accessedAt;
+    this.expiresAt = record.expiresAt;
+  }
+}
+
+function stalerOf(
+  a: Entry | undefined,
+  b: Entry | undefined,
+): Entry | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a.idleDeadline <= b.idleDeadline ? a : b;
+}
+
+function isGuardMet(
+  record: SessionRecord,
+  guard: UpdateGuard,
+  now: number,
+): boolean {
+  if (hashesEqual(record.secretHash, guard.secretHash)) return true;
+  const { previous } = record;
+  return previous !== undefined && previous.expiresAt > now &&
+    hashesEqual(previous.secretHash, guard.secretHash);
+}
+
+/** By how many bytes a change makes the data longer; negative if shorter. */
+function growthOf(data: StoredData, change: SessionChange): number {
+  let growth = 0;
+  for (const [key, value] of Object.entries(change.set ?? {})) {
+    growth += entrySize(key, value) - storedSize(data, key);
+  }
+  for (const key of change.delete ?? []) growth -= storedSize(data, key);
+  return growth;
+}
+
+function storedSize(data: StoredData, key: string): number {
+  const value: StoredValue | undefined = data[key];
+  return value === undefined ? 0 : entrySize(key, value);
+}
+
+/** The record after a change, sharing everything that stayed as it was. */
+function applied(
+  record: SessionRecord,
+  change: SessionChange,
+  now: number,
+): SessionRecord {
+  const { previous, principal, label } = change;
+  return toRecord({
+    data: appliedData(record.data, change),
+    secretHash: change.secretHash ?? record.secretHash,
+    previous: previous === undefined ? record.previous : previous ?? undefined,
+    principal: principal === undefined
+      ? record.principal
+      : principal ?? undefined,
+    label: label === undefined ? record.label : label ?? undefined,
+    createdAt: record.createdAt,
+    accessedAt: now,
+    expiresAt: change.expiresAt,
+    idleTimeout: change.idleTimeout ?? record.idleTimeout,
+    absoluteTimeout: change.absoluteTimeout ?? record.absoluteTimeout,
+    persistent: change.persistent ?? record.persistent,
+  }, record.version + 1);
+}
+
+function appliedData(data: StoredData, change: SessionChange): StoredData {
+  const set = Object.entries(change.set ?? {});
+  const removed = change.delete ?? [];
+  if (set.length === 0 && removed.length === 0) return data;
+  const copy = Object.assign(emptyObject(), data);
+  for (const [key, value] of set) put(copy, key, value);
+  for (const key of removed) delete copy[key];
+  return Object.freeze(copy);
+}
+
+/** A frozen record whose fields always stand in the same order. */
+function toRecord(source: NewSessionRecord, version: number): SessionRecord {
+  return Object.freeze({
+    data: source.data,
+    version,
+    secretHash: source.secretHash,
+    previous: source.previous,
+    principal: source.principal,
+    label: source.label,
+    createdAt: source.createdAt,
+    accessedAt: source.accessedAt,
+    expiresAt: source.expiresAt,
+    idleTimeout: source.idleTimeout,
+    absoluteTimeout: source.absoluteTimeout,
+    persistent: source.persistent,
+  });
+}
+
+function checkBound(name: string, value: number): number {
+  const isBound = Number.isSafeInteger(value) || value === Infinity;
+  if (isBound && value > 0) return value;
+  throw new RangeError(
+    `Cannot create MemoryProvider: ${name} must be a positive whole number or Infinity: received ${value}`,
+  );
+}
+
+/** Reads `memory:?maxSessions=1000&maxBytes=1000000`. */
+function fromUrl(url: URL | undefined): MemoryProvider {
+  const options: { maxSessions?: number; maxBytes?: number } = {};
+  for (const [name, value] of url?.searchParams ?? []) {
+    if (name !== "maxSessions" && name !== "maxBytes") {
+      throw new TypeError(
+        `Cannot open provider memory: unknown option: received ${name}`,
+      );
+    }
+    options[name] = Number(value);
+  }
+  return new MemoryProvider(options);
+}
+
+register("memory", fromUrl);
