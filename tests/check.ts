@@ -1,0 +1,44 @@
+/**
+ * Checks everything that is not a test: format, lint, types, documentation,
+ * the examples in it, and what would be published.
+ *
+ * @module
+ */
+import { standardLibraryOptions } from "./_std/resolve.ts";
+
+const manifest = JSON.parse(await Deno.readTextFile("jsr.json"));
+const entryPoints: string[] = Object.values(manifest.exports);
+const options = await standardLibraryOptions();
+
+await run("format", ["fmt", "--check"]);
+await run("lint", ["lint"]);
+await run("types", ["check", ...options, "."]);
+await run("documentation", ["doc", "--lint", ...entryPoints]);
+await run("examples in the documentation", [
+  "test",
+  "-A",
+  "--doc",
+  ...options,
+  "mod.ts",
+  "core/",
+  "providers/",
+]);
+await run("publish", [
+  "publish",
+  "--dry-run",
+  "--allow-dirty",
+  "--config",
+  "jsr.json",
+]);
+
+async function run(what: string, args: readonly string[]): Promise<void> {
+  console.log(`\n== ${what}: deno ${args.join(" ")}`);
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  const { code } = await command.spawn().status;
+  if (code !== 0) Deno.exit(code);
+}

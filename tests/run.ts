@@ -1,0 +1,104 @@
+/**
+ * Runs the test files under Deno and under Bun and adds up the results.
+ * Options after `--` go to neither: name test files to run only those.
+ *
+ * @module
+ */
+import { standardLibraryOptions } from "./_std/resolve.ts";
+
+/** The version that the tests are known to pass on. */
+const BUN = "bun@1.4.5";
+
+interface Result {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const files = Deno.args.length > 0 ? Deno.args : ["tests/"];
+const options = await standardLibraryOptions();
+
+console.log("\n== Deno");
+const deno = readDeno(
+  await run(Deno.execPath(), ["test", "-A", ...options, ...files]),
+);
+console.log("\n== Bun");
+const bun = await runBun();
+
+const passed = deno.passed + bun.passed;
+const failed = deno.failed + bun.failed;
+console.log(
+  `\nDeno: ${deno.passed} passed, ${deno.failed} failed; ` +
+    `Bun: ${bun.passed} passed, ${bun.failed} failed`,
+);
+console.log(`${passed} passed, ${failed} failed`);
+Deno.exit(failed === 0 ? 0 : 1);
+
+async function runBun(): Promise<Result> {
+  const paths = files.map((file) => `./${file}`);
+  for (const [command, ...prefix] of [["bun"], ["npx", "-y", BUN]]) {
+    try {
+      return readBun(
+        await run(command as string, [...prefix, "test", ...paths]),
+      );
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  console.log("skipped under Bun: neither bun nor npx is on the PATH");
+  return { passed: 0, failed: 0 };
+}
+
+interface Run {
+  readonly success: boolean;
+  readonly text: string;
+}
+
+/** Runs a command, shows what it prints, and keeps it. */
+async function run(command: string, args: readonly string[]): Promise<Run> {
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const [out, err, status] = await Promise.all([
+    echo(child.stdout),
+    echo(child.stderr),
+    child.status,
+  ]);
+  return { success: status.success, text: out + err };
+}
+
+async function echo(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    const part = decoder.decode(chunk, { stream: true });
+    Deno.stdout.writeSync(new TextEncoder().encode(part));
+    text += part;
+  }
+  return text;
+}
+
+/** Every `it` stands in one `describe`, and Deno counts it as a step. */
+function readDeno({ success, text }: Run): Result {
+  const found =
+    /^(?:ok|FAILED) \| \d+ passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?/m
+      .exec(text);
+  const passed = Number(found?.[1] ?? 0);
+  const failed = Number(found?.[3] ?? found?.[2] ?? 0);
+  return checked({ passed, failed }, success);
+}
+
+function readBun({ success, text }: Run): Result {
+  const passed = Number(/^ *(\d+) pass$/m.exec(text)?.[1] ?? 0);
+  const failed = Number(/^ *(\d+) fail$/m.exec(text)?.[1] ?? 0);
+  return checked({ passed, failed }, success);
+}
+
+/** A run that failed, or ran nothing, has at least one failure. */
+function checked(result: Result, success: boolean): Result {
+  const isFailure = !success || result.passed === 0;
+  return isFailure ? { ...result, failed: Math.max(1, result.failed) } : result;
+}
