@@ -1,0 +1,217 @@
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { SessionError } from "../../core/errors.ts";
+import type { Provider } from "../../core/provider.ts";
+import {
+  type Checks,
+  dataOf,
+  IDLE_TIMEOUT,
+  newId,
+  OTHER_HASH,
+  SECRET_HASH,
+  type Stage,
+} from "./stage.ts";
+
+/** That sessions come into being, last, and end when the contract says so. */
+export const existenceChecks: Checks = {
+  "a session that was created is read as it was written, with version 1":
+    async (
+      stage,
+    ) => {
+      const written = stage.record({ principal: "ada", label: "Laptop" });
+      const id = newId();
+      strictEqual(await stage.provider.create(id, written, stage.now), true);
+      const { data, version, ...rest } = await stage.live(id);
+      deepStrictEqual({ ...data }, { name: "Ada" });
+      strictEqual(version, 1);
+      strictEqual(rest.secretHash, SECRET_HASH);
+      strictEqual(rest.previous, undefined);
+      strictEqual(rest.principal, "ada");
+      strictEqual(rest.label, "Laptop");
+      strictEqual(rest.createdAt, written.createdAt);
+      strictEqual(rest.accessedAt, written.accessedAt);
+      strictEqual(rest.expiresAt, written.expiresAt);
+      strictEqual(rest.idleTimeout, written.idleTimeout);
+      strictEqual(rest.absoluteTimeout, written.absoluteTimeout);
+      strictEqual(rest.persistent, false);
+    },
+
+  "create refuses an id that is taken and leaves the session as it is": async (
+    stage,
+  ) => {
+    const id = await stage.create();
+    const before = await stage.live(id);
+    const other = stage.record({
+      data: dataOf({ name: "Eve" }),
+      secretHash: OTHER_HASH,
+    });
+    strictEqual(await stage.provider.create(id, other, stage.now), false);
+    deepStrictEqual(await stage.live(id), before);
+  },
+
+  "two sessions keep to themselves": async (stage) => {
+    const one = await stage.create({ data: dataOf({ name: "One" }) });
+    const two = await stage.create({ data: dataOf({ name: "Two" }) });
+    await stage.update(one, { set: dataOf({ name: "Uno" }) });
+    strictEqual((await stage.live(one)).data["name"], "Uno");
+    strictEqual((await stage.live(two)).data["name"], "Two");
+  },
+
+  "an unknown id reads as undefined and does not come into being": async (
+    stage,
+  ) => {
+    const id = newId();
+    strictEqual(await stage.read(id), undefined);
+    strictEqual(
+      await stage.provider.create(id, stage.record(), stage.now),
+      true,
+      "create after read",
+    );
+  },
+
+  "a session is there until the millisecond before its deadline and not at it":
+    async (
+      stage,
+    ) => {
+      const { expiresAt } = stage.record();
+      const id = await stage.create();
+      strictEqual((await stage.live(id, expiresAt - 1)).expiresAt, expiresAt);
+      strictEqual(await stage.read(id, expiresAt), undefined);
+      strictEqual(await stage.read(id, expiresAt + 1), undefined);
+    },
+
+  "the absolute deadline holds where it comes before the idle one": async (
+    stage,
+  ) => {
+    const id = await stage.create({ absoluteTimeout: IDLE_TIMEOUT / 2 });
+    const deadline = stage.now + IDLE_TIMEOUT * 500;
+    await stage.live(id, deadline - 1);
+    strictEqual(await stage.read(id, deadline), undefined);
+  },
+
+  "nothing revives a session that has expired": async (stage) => {
+    await checkDead(stage, async (id, now) => {
+      strictEqual(await stage.read(id, now), undefined);
+    });
+  },
+
+  "touch moves deadline and last access, and neither data nor version": async (
+    stage,
+  ) => {
+    const id = await stage.create();
+    const before = await stage.live(id);
+    const now = stage.now + 5_000;
+    const expiresAt = now + IDLE_TIMEOUT * 1000;
+    strictEqual(await stage.provider.touch(id, expiresAt, now), true);
+    deepStrictEqual(
+      await stage.live(id, now),
+      Object.assign({}, before, { accessedAt: now, expiresAt }),
+    );
+  },
+
+  "a session that is touched outlives its first deadline": async (stage) => {
+    const id = await stage.create();
+    const { expiresAt } = stage.record();
+    const now = expiresAt - 1;
+    await stage.provider.touch(id, now + IDLE_TIMEOUT * 1000, now);
+    await stage.live(id, expiresAt);
+  },
+
+  "touch answers false for an unknown id and creates nothing": async (
+    stage,
+  ) => {
+    const id = newId();
+    const { expiresAt } = stage.record();
+    strictEqual(await stage.provider.touch(id, expiresAt, stage.now), false);
+    strictEqual(await stage.read(id), undefined);
+  },
+
+  "destroy ends a session for good": async (stage) => {
+    const id = await stage.create();
+    strictEqual(await stage.provider.destroy(id), true);
+    strictEqual(await stage.read(id), undefined);
+    strictEqual(await stage.update(id, { set: dataOf({ a: 1 }) }), "gone");
+    const { expiresAt } = stage.record();
+    strictEqual(await stage.provider.touch(id, expiresAt, stage.now), false);
+    strictEqual(await stage.read(id), undefined);
+  },
+
+  "destroy may be repeated and answers false when nothing was there": async (
+    stage,
+  ) => {
+    const id = await stage.create();
+    strictEqual(await stage.provider.destroy(id), true);
+    strictEqual(await stage.provider.destroy(id), false);
+    strictEqual(await stage.provider.destroy(newId()), false);
+  },
+
+  "providers with different prefixes do not see each other": async (stage) => {
+    const other = await stage.openApart();
+    const id = await stage.create({ principal: "ada" });
+    const { now } = stage;
+    const change = { set: dataOf({ a: 1 }), expiresAt: now + 1000 };
+    const guard = { secretHash: SECRET_HASH };
+    strictEqual(await other.read(id, now), undefined);
+    strictEqual(await other.update(id, change, guard, now), "gone");
+    strictEqual(await other.touch(id, now + 1000, now), false);
+    deepStrictEqual([...await other.list("ada", now)], []);
+    strictEqual(await other.destroyAll("ada"), 0);
+    strictEqual(await other.destroy(id), false);
+    strictEqual(await other.gc(now + IDLE_TIMEOUT * 20_000, 10), 0);
+    strictEqual((await stage.live(id)).version, 1);
+    strictEqual(await other.create(id, stage.record(), now), true);
+  },
+
+  "close may be repeated, and every later call fails as closed": async (
+    stage,
+  ) => {
+    const { provider, now } = stage;
+    const id = await stage.create();
+    await provider.close();
+    await provider.close();
+    for (const [name, call] of callsOf(provider, id, stage)) {
+      // A provider that answers at once throws at once.
+      const calling = async () => await call();
+      await rejects(calling, (error) => {
+        strictEqual(error instanceof SessionError && error.code, "closed");
+        return true;
+      }, `${name} at ${now}`);
+    }
+  },
+};
+
+/** Tries every call that could revive a session on one that has expired. */
+async function checkDead(
+  stage: Stage,
+  check: (id: string, now: number) => Promise<void>,
+): Promise<void> {
+  const { provider } = stage;
+  const now = stage.record().expiresAt;
+  const later = now + IDLE_TIMEOUT * 1000;
+  const touched = await stage.create({ principal: "ada" });
+  strictEqual(await provider.touch(touched, later, now), false);
+  await check(touched, now);
+  const updated = await stage.create({ principal: "ada" });
+  const set = dataOf({ a: 1 });
+  strictEqual(await stage.update(updated, { set }, {}, now), "gone");
+  await check(updated, now);
+  deepStrictEqual([...await provider.list("ada", now)], []);
+}
+
+function callsOf(
+  provider: Provider,
+  id: string,
+  stage: Stage,
+): [string, () => unknown][] {
+  const { now } = stage;
+  const guard = { secretHash: SECRET_HASH };
+  return [
+    ["create", () => provider.create(newId(), stage.record(), now)],
+    ["read", () => provider.read(id, now)],
+    ["update", () => provider.update(id, { expiresAt: now }, guard, now)],
+    ["touch", () => provider.touch(id, now + 1, now)],
+    ["destroy", () => provider.destroy(id)],
+    ["gc", () => provider.gc(now, 1)],
+    ["list", () => provider.list("ada", now)],
+    ["destroyAll", () => provider.destroyAll("ada")],
+  ];
+}
