@@ -1,5 +1,4 @@
 import { SessionError } from "./errors.ts";
-import { notify } from "./events.ts";
 import { checkLifetime, type Lifetime, type Settings } from "./options.ts";
 import type {
   NewSessionRecord,
@@ -9,7 +8,6 @@ import type {
 import type { Store } from "./store.ts";
 import { hashSecret, idOf, mintSecret, mintToken, secretOf } from "./token.ts";
 import {
-  dataSize,
   EMPTY_DATA,
   emptyObject,
   entrySize,
@@ -27,14 +25,11 @@ export interface Host {
   readonly store: Store;
 }
 
-/** The part of a stored record that `update` works from. */
-interface Base {
+/** The part of a stored record that an atomic update works from. */
+export interface Base {
   readonly data: StoredData;
   readonly version: number;
 }
-
-/** How often `update` goes around before it gives up. */
-const MAX_ATTEMPTS = 100;
 
 /**
  * One session as one request sees it: the record that was read, and what the
@@ -331,86 +326,26 @@ export class Draft {
     this.#isStored = false;
   }
 
-  /**
-   * Changes one key in one atomic step, whatever other requests do meanwhile.
-   *
-   * @returns The new value as a handler may see it.
-   */
-  async update(
+  /** The record as last known, to work an atomic update out from. */
+  get base(): Base | undefined {
+    return this.#base;
+  }
+
+  /** What this request has written under a key and not committed yet. */
+  pending(
     key: string,
-    change: (value: StoredValue | undefined) => unknown,
-  ): Promise<StoredValue | undefined> {
-    if (!this.#isStored) return this.#updateUnstored(key, change);
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      if (this.isDestroyed) this.checkChangeable(`update ${quote(key)}`);
-      const base = this.#base ?? await this.#readBase(key);
-      const next = this.#changed(key, change, base);
-      const now = this.host.settings.now();
-      const result = await this.host.store.update(
-        this.id,
-        { ...next.change, expiresAt: this.deadline(now) },
-        { secretHash: this.secretHash, version: base.version },
-        now,
-      );
-      if (result === "done") return this.#updated(key, next.value, base, now);
-      if (result === "gone") throw this.#gone(key);
-      this.#base = undefined;
-      notify(this.host.settings.onEvent, { type: "conflict", id: this.id });
-    }
-    throw new SessionError(
-      "conflict",
-      `Cannot update ${
-        quote(key)
-      }: other requests changed the session first, ${MAX_ATTEMPTS} times in a row`,
-    );
+  ): { readonly value: StoredValue | undefined } | undefined {
+    const isPending = this.#dirty?.has(key) ?? false;
+    return isPending ? { value: this.#overlay?.get(key) } : undefined;
   }
 
-  #updateUnstored(
-    key: string,
-    change: (value: StoredValue | undefined) => unknown,
-  ): StoredValue | undefined {
-    if (this.isCommitted) throw this.#gone(key);
-    const next = change(viewed(this.read(key)));
-    if (next === undefined) this.remove(key);
-    else this.write(key, next);
-    return viewed(this.read(key));
-  }
-
-  async #readBase(key: string): Promise<Base> {
-    const { store, settings } = this.host;
-    const record = await store.read(this.id, settings.now());
-    if (record === undefined) throw this.#gone(key);
-    return record;
-  }
-
-  #changed(
-    key: string,
-    change: (value: StoredValue | undefined) => unknown,
-    base: Base,
-  ): {
-    readonly value: StoredValue | undefined;
-    readonly change: { set: StoredData } | { delete: readonly string[] };
-  } {
-    const isOwn = this.#dirty?.has(key) ?? false;
-    const stored = base.data[key];
-    const next = change(viewed(isOwn ? this.#overlay?.get(key) : stored));
-    if (next === undefined) {
-      return { value: undefined, change: { delete: [key] } };
-    }
-    const others = dataSize(base.data) -
-      (stored === undefined ? 0 : entrySize(key, stored));
-    const { value } = takeIn(key, next, this.host.settings.maxSize - others);
-    const set = emptyObject();
-    put(set, key, value);
-    return { value, change: { set: Object.freeze(set) } };
-  }
-
-  #updated(
+  /** One key was updated in the store, from a base that it had just then. */
+  updated(
     key: string,
     value: StoredValue | undefined,
     base: Base,
     now: number,
-  ): StoredValue | undefined {
+  ): void {
     const data = Object.assign(emptyObject(), base.data);
     if (value === undefined) delete data[key];
     else put(data, key, value);
@@ -419,17 +354,11 @@ export class Draft {
     this.#dirty?.delete(key);
     this.#sizes = undefined;
     this.accessedAt = now;
-    return viewed(value);
   }
 
-  #gone(key: string): SessionError {
-    notify(this.host.settings.onEvent, { type: "gone", id: this.id });
-    return new SessionError(
-      "gone",
-      `Cannot update ${
-        quote(key)
-      }: the session has ended, or its token was replaced`,
-    );
+  /** Another request has written: what is known is out of date. */
+  outdated(): void {
+    this.#base = undefined;
   }
 
   #lay(key: string, value: StoredValue | undefined): void {

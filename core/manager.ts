@@ -1,19 +1,17 @@
-import { setImmediate } from "node:timers/promises";
-import { attachCookie, cookieCarrier } from "./carrier.ts";
-import { clearCookie, cookieValueAt, findCookie, setCookie } from "./cookie.ts";
-import { Draft, type Host } from "./draft.ts";
-import { SessionError } from "./errors.ts";
-import { notify, type RefusalReason, type SessionEvent } from "./events.ts";
+import { Collector } from "./collector.ts";
+import { Committer } from "./committer.ts";
+import type { Host } from "./draft.ts";
+import { notify, type SessionEvent } from "./events.ts";
+import { Opener } from "./opener.ts";
 import {
   type ManagerOptions,
   resolveOptions,
   type Settings,
 } from "./options.ts";
-import type { Awaitable, Provider, SessionRecord } from "./provider.ts";
+import type { Awaitable, Provider } from "./provider.ts";
 import { open } from "./registry.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
 import { isPromise, Store } from "./store.ts";
-import { hashesEqual, hashSecret, idOf, isToken, secretOf } from "./token.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */
 export interface SessionInfo {
@@ -47,9 +45,6 @@ export type SessionHandler<
   ...args: Args
 ) => Awaitable<Answer>;
 
-/** How many expired sessions are removed before other work gets its turn. */
-const GC_BATCH = 1000;
-
 /**
  * Starts a session for each request and commits it with the response.
  *
@@ -77,13 +72,12 @@ const GC_BATCH = 1000;
  */
 export class Manager<Data extends object = AnyData> {
   readonly #settings: Settings;
-  readonly #host: Host;
   readonly #store: Store;
+  readonly #host: Host;
+  readonly #opener: Opener;
+  readonly #committer: Committer;
+  readonly #collector: Collector;
   readonly #ownsProvider: boolean;
-  /** Milliseconds after which an access is worth a touch. */
-  readonly #touchAfter: number | undefined;
-  #timer: unknown;
-  #collection: Promise<number> | undefined;
 
   /**
    * @param options See {@linkcode ManagerOptions}; none is required.
@@ -99,14 +93,17 @@ export class Manager<Data extends object = AnyData> {
     const opened = this.#ownsProvider
       ? open(provider as string | URL)
       : checkProvider(provider as Provider);
+    const store = new Store(opened, settings);
+    const { now, gcInterval } = settings;
     this.#settings = settings;
-    this.#store = new Store(opened, settings);
-    this.#host = { settings, store: this.#store };
-    const touchInterval = settings.touchInterval ?? opened.touchInterval;
-    this.#touchAfter = touchInterval === undefined
-      ? undefined
-      : touchInterval * 1000;
-    this.#startTimer(settings.gcInterval);
+    this.#store = store;
+    this.#host = { settings, store };
+    this.#opener = new Opener(this.#host);
+    this.#committer = new Committer(
+      this.#host,
+      settings.touchInterval ?? opened.touchInterval,
+    );
+    this.#collector = new Collector(store, now, gcInterval);
   }
 
   /**
@@ -120,17 +117,10 @@ export class Manager<Data extends object = AnyData> {
    * `"corrupt"`, if the store cannot tell; `"closed"` after `close()`.
    */
   start(request: Request): Awaitable<Session<Data>> {
-    const now = this.#settings.now();
-    const header = request.headers.get("cookie");
-    const { name } = this.#settings.cookie;
-    const at = header === null ? -1 : findCookie(header, name);
-    if (header === null || at === -1) return this.#fresh(now, false);
-    const token = this.#tokenAt(header, at);
-    if (token === undefined) return this.#fresh(now, true);
-    const record = this.#store.read(idOf(token), now);
-    return isPromise(record)
-      ? record.then((found) => this.#opened(token, found, now))
-      : this.#opened(token, record, now);
+    const draft = this.#opener.open(request);
+    return isPromise(draft)
+      ? draft.then((opened) => new Session<Data>(opened))
+      : new Session<Data>(draft);
   }
 
   /**
@@ -164,7 +154,7 @@ export class Manager<Data extends object = AnyData> {
     }
     draft.isCommitted = true;
     // A copy is made of a response only, never of `undefined`.
-    return this.#commit(draft, response) as Awaitable<Answer>;
+    return this.#committer.commit(draft, response) as Awaitable<Answer>;
   }
 
   /**
@@ -207,9 +197,7 @@ export class Manager<Data extends object = AnyData> {
    * @throws {SessionError} With code `"store-failed"` or `"timeout"`.
    */
   gc(): Promise<number> {
-    return this.#collection ??= this.#collect().finally(() => {
-      this.#collection = undefined;
-    });
+    return this.#collector.collect();
   }
 
   /**
@@ -277,7 +265,7 @@ export class Manager<Data extends object = AnyData> {
    * the caller. Twice is safe.
    */
   async close(): Promise<void> {
-    clearInterval(this.#timer as number);
+    this.#collector.stop();
     await this.#store.close(this.#ownsProvider);
   }
 
@@ -286,208 +274,9 @@ export class Manager<Data extends object = AnyData> {
     return this.close();
   }
 
-  #startTimer(seconds: number): void {
-    if (seconds === 0) return;
-    this.#timer = setInterval(() => {
-      // The failure has been an event; the next pass tries again.
-      this.gc().catch(() => {});
-    }, seconds * 1000);
-    (this.#timer as { unref?(): void }).unref?.();
-  }
-
-  async #collect(): Promise<number> {
-    let total = 0;
-    for (;;) {
-      const count = await this.#store.gc(this.#settings.now(), GC_BATCH);
-      total += count;
-      if (count < GC_BATCH) return total;
-      await setImmediate();
-    }
-  }
-
-  #fresh(now: number, hadCookie: boolean): Session<Data> {
-    return new Session(new Draft(this.#host, now, hadCookie));
-  }
-
-  #tokenAt(header: string, first: number): string | undefined {
-    const { name } = this.#settings.cookie;
-    let token: string | undefined;
-    for (let at = first; at !== -1; at = findCookie(header, name, at)) {
-      const value = cookieValueAt(header, at);
-      if (!isToken(value) || value === token) continue;
-      // One of the two was planted, and nothing tells which.
-      if (token !== undefined) return this.#refused("duplicate");
-      token = value;
-    }
-    return token ?? this.#refused("malformed");
-  }
-
-  #opened(
-    token: string,
-    record: SessionRecord | undefined,
-    now: number,
-  ): Session<Data> {
-    if (record === undefined || !isLive(record, now)) {
-      this.#refused("unknown", idOf(token));
-      return this.#fresh(now, true);
-    }
-    const secretHash = hashSecret(secretOf(token));
-    if (!isAccepted(record, secretHash, now)) {
-      this.#refused("wrong-secret", idOf(token));
-      return this.#fresh(now, true);
-    }
-    return new Session(
-      new Draft(this.#host, now, true, { token, secretHash, record }),
-    );
-  }
-
-  #commit(
-    draft: Draft,
-    response: Response | undefined,
-  ): Awaitable<Response | undefined> {
-    const now = this.#settings.now();
-    if (draft.isDestroyed) return this.#commitDestroy(draft, response);
-    if (!draft.isStored) {
-      return draft.isWorthStoring
-        ? this.#commitNew(draft, response, now)
-        : response;
-    }
-    return draft.isChanged
-      ? this.#commitChange(draft, response, now)
-      : this.#commitAccess(draft, response, now);
-  }
-
-  async #commitNew(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Promise<Response> {
-    const carrier = cookieCarrier(response);
-    const created = this.#store.create(draft.id, draft.newRecord(now), now);
-    const isCreated = isPromise(created) ? await created : created;
-    if (!isCreated) {
-      throw new SessionError(
-        "store-failed",
-        "Cannot create session: its random id is already taken",
-      );
-    }
-    draft.stored(now, undefined);
-    this.#notify({ type: "created", id: draft.id });
-    this.#announce(draft, undefined);
-    return this.#withCookie(draft, carrier, now);
-  }
-
-  async #commitChange(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Promise<Response | undefined> {
-    const isCookieDue = draft.isRenewed || draft.isLifetimeChanged;
-    const carrier = isCookieDue ? cookieCarrier(response) : response;
-    const secret = draft.isRenewed ? draft.mintSecret() : undefined;
-    const updated = this.#store.update(
-      draft.id,
-      draft.change(now, secret),
-      { secretHash: draft.secretHash },
-      now,
-    );
-    const result = isPromise(updated) ? await updated : updated;
-    if (result !== "done") {
-      this.#notify({ type: "gone", id: draft.id });
-      if (draft.signedIn === undefined) return response;
-      draft.startOver();
-      return this.#commitNew(draft, carrier, now);
-    }
-    draft.stored(now, secret);
-    this.#announce(draft, secret);
-    return isCookieDue
-      ? this.#withCookie(draft, carrier as Response, now)
-      : response;
-  }
-
-  #commitAccess(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Awaitable<Response | undefined> {
-    if (now - draft.accessedAt < this.#touchAfterOf(draft)) return response;
-    const touched = this.#store.touch(draft.id, draft.deadline(now), now);
-    return isPromise(touched)
-      ? touched.then((isLive) => this.#touched(draft, isLive, response))
-      : this.#touched(draft, touched, response);
-  }
-
-  async #commitDestroy(
-    draft: Draft,
-    response: Response | undefined,
-  ): Promise<Response | undefined> {
-    if (draft.isStored && await this.#store.destroy(draft.id)) {
-      this.#notify({ type: "destroyed", id: draft.id });
-    }
-    if (!draft.hadCookie || response === undefined) return response;
-    // Ending the session matters more than telling the browser.
-    if (response.status === 101) return response;
-    const carrier = cookieCarrier(response);
-    attachCookie(carrier, clearCookie(this.#settings.cookie));
-    return carrier;
-  }
-
-  #touched(
-    draft: Draft,
-    isLive: boolean,
-    response: Response | undefined,
-  ): Response | undefined {
-    if (!isLive) this.#notify({ type: "gone", id: draft.id });
-    return response;
-  }
-
-  #touchAfterOf(draft: Draft): number {
-    return this.#touchAfter ??
-      Math.min(draft.lifetime.idleTimeout * 100, 60_000);
-  }
-
-  #withCookie(draft: Draft, carrier: Response, now: number): Response {
-    const maxAge = draft.lifetime.persistent
-      ? draft.secondsLeft(now)
-      : undefined;
-    const header = setCookie(this.#settings.cookie, draft.token, maxAge);
-    attachCookie(carrier, header);
-    return carrier;
-  }
-
-  #announce(draft: Draft, secret: string | undefined): void {
-    const { id, signedIn } = draft;
-    if (secret !== undefined) this.#notify({ type: "renewed", id });
-    if (signedIn !== undefined) {
-      this.#notify({ type: "signed-in", id, principal: signedIn });
-    }
-  }
-
-  #refused(reason: RefusalReason, id?: string): undefined {
-    this.#notify({ type: "refused", reason, id });
-  }
-
   #notify(event: SessionEvent): void {
     notify(this.#settings.onEvent, event);
   }
-}
-
-/** Whether a record is within both of its deadlines, whoever kept it. */
-function isLive(record: SessionRecord, now: number): boolean {
-  return record.expiresAt > now &&
-    record.accessedAt + record.idleTimeout * 1000 > now &&
-    record.createdAt + record.absoluteTimeout * 1000 > now;
-}
-
-function isAccepted(
-  record: SessionRecord,
-  secretHash: string,
-  now: number,
-): boolean {
-  if (hashesEqual(record.secretHash, secretHash)) return true;
-  const { previous } = record;
-  return previous !== undefined && previous.expiresAt > now &&
-    hashesEqual(previous.secretHash, secretHash);
 }
 
 const PROVIDER_CALLS = [

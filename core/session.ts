@@ -1,3 +1,4 @@
+import { updateAtomically } from "./atomic_update.ts";
 import { Draft, viewed } from "./draft.ts";
 import type { Lifetime } from "./options.ts";
 import type { ReadonlyDeep } from "./value.ts";
@@ -227,7 +228,8 @@ export class Session<Data extends object = AnyData> {
       value: Output<Data, Key>,
     ) => Input<Data, Key> | undefined,
   ): Promise<Output<Data, Key>> {
-    const value = await this.#draft.update(
+    const value = await updateAtomically(
+      this.#draft,
       checkKey(key),
       (stored) => change(stored as Output<Data, Key>),
     );

@@ -1,0 +1,106 @@
+import { Manager, type ManagerOptions, type Session } from "../mod.ts";
+import type { SessionEvent } from "../mod.ts";
+
+/** Midnight of some day, in milliseconds since the Unix epoch. */
+export const START = Date.UTC(2030, 0, 1);
+
+type Visit = (session: Session, request: Request) => unknown;
+
+/** A manager with a clock that tests move and a log of its events. */
+export class Site {
+  now: number = START;
+  readonly events: SessionEvent[] = [];
+  readonly manager: Manager;
+
+  constructor(options: ManagerOptions = {}) {
+    this.manager = new Manager({
+      gcInterval: 0,
+      now: () => this.now,
+      onEvent: (event) => this.events.push(event),
+      ...options,
+    });
+  }
+
+  /** Moves the clock on. */
+  pass(seconds: number): void {
+    this.now += seconds * 1000;
+  }
+
+  /** The types of all events so far, which are then forgotten. */
+  takeEvents(): string[] {
+    return this.events.splice(0).map(({ type }) => type);
+  }
+
+  /** Starts a session as a request with this cookie would. */
+  async start(cookie?: string): Promise<Session> {
+    return await this.manager.start(requestWith(cookie));
+  }
+
+  /** Commits a session with an empty response. */
+  async commit(session: Session, response = new Response()): Promise<Response> {
+    return await this.manager.commit(session, response);
+  }
+}
+
+/** A browser that keeps one site's session cookie. */
+export class Browser {
+  readonly site: Site;
+  cookie: string | undefined;
+
+  constructor(site: Site, cookie?: string) {
+    this.site = site;
+    this.cookie = cookie;
+  }
+
+  /** The token in the cookie. */
+  get token(): string {
+    return this.cookie?.split("=")[1] ?? "";
+  }
+
+  /** Makes a request, hands its session to `visit`, and keeps the cookie. */
+  async visit(
+    visit: Visit = () => {},
+    response: Response = new Response(),
+  ): Promise<Response> {
+    const handle = this.site.manager.handle(async (request, session) => {
+      await visit(session, request);
+      return response;
+    });
+    return this.receive(await handle(requestWith(this.cookie)));
+  }
+
+  /** Reads the session as a request of this browser would find it. */
+  async look<T>(look: (session: Session) => T): Promise<T> {
+    return look(await this.site.start(this.cookie));
+  }
+
+  /** Does with a response's cookies what a browser does. */
+  receive(response: Response): Response {
+    for (const header of response.headers.getSetCookie()) {
+      this.cookie = /; Max-Age=0(;|$)/.test(header)
+        ? undefined
+        : header.split(";")[0];
+    }
+    return response;
+  }
+}
+
+/** A request with a `Cookie` header, or with none. */
+export function requestWith(cookie?: string): Request {
+  const headers = cookie === undefined ? {} : { cookie };
+  return new Request("http://localhost/", { headers });
+}
+
+/** Something that is settled by hand. */
+export class Gate<T = void> {
+  readonly promise: Promise<T>;
+  open!: (value: T) => void;
+  fail!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.open = resolve;
+      this.fail = reject;
+    });
+  }
+}
