@@ -1,5 +1,42 @@
 /**
- * Server-side sessions for Deno and Bun.
+ * Server-side sessions for Deno and Bun: the browser holds a cookie that says
+ * nothing, the server holds the data. Takes and gives standard `Request` and
+ * `Response`, and needs no package but itself.
+ *
+ * Two requests of one session at the same time both keep their work; a session
+ * that ended stays ended; a store that fails makes the request fail and signs
+ * nobody out. That holds on every provider.
+ *
+ * - {@linkcode Manager} finds the session of a request and commits it with the
+ *   response: `handle` does both around your handler.
+ * - {@linkcode Session} is what the handler reads and changes: `get`, `set`,
+ *   `delete`, `update`, `take`, `signIn`, `regenerate`, `destroy`.
+ * - {@linkcode Provider} is where sessions are kept. Memory is built in; write
+ *   your own, and put it through `@cloakroom/session/conformance`.
+ * - {@linkcode register} and {@linkcode open} find providers by name and URL.
+ * - {@linkcode SessionError} is what a program can act on when something fails.
+ *
+ * Defaults: a `__Host-id` cookie (`Secure`, `HttpOnly`, `SameSite=Lax`) that ends
+ * with the browser, one hour without a request, twelve hours in all.
+ *
+ * @example
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sessions = new Manager<{ visits: number }>();
+ *
+ * const handler = sessions.handle(async (_request, session) => {
+ *   const visits = await session.update("visits", (visits = 0) => visits + 1);
+ *   return new Response(`Visit ${visits}`);
+ * });
+ *
+ * // Deno.serve(handler), or export default { fetch: handler }
+ * const response = await handler(new Request("http://localhost/"));
+ * assertEquals(await response.text(), "Visit 1");
+ * await sessions.close();
+ * ```
+ *
  * @module
  */
 import "./providers/memory.ts";

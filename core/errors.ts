@@ -55,6 +55,8 @@ export class SessionError extends Error {
   readonly code: SessionErrorCode;
 
   /**
+   * An error with its code.
+   *
    * @param code What went wrong.
    * @param message One sentence: `Cannot <verb> <thing>: <what is wrong>`.
    * @param options `cause` is the error behind this one.

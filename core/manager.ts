@@ -80,6 +80,8 @@ export class Manager<Data extends object = AnyData> {
   readonly #ownsProvider: boolean;
 
   /**
+   * A manager with a provider and a collector of its own.
+   *
    * @param options See {@linkcode ManagerOptions}; none is required.
    * @throws {TypeError} If an option is unknown or of the wrong type, or no
    * such provider is registered.

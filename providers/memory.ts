@@ -98,6 +98,8 @@ export class MemoryProvider implements Provider {
   #isClosed = false;
 
   /**
+   * An empty provider.
+   *
    * @throws {RangeError} If a bound is not a positive whole number or
    * `Infinity`.
    */

@@ -19,6 +19,7 @@ await run("examples in the documentation", [
   "-A",
   "--doc",
   ...options,
+  "README.md",
   "mod.ts",
   "core/",
   "providers/",
