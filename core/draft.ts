@@ -204,7 +204,10 @@ export class Draft {
     this.checkChangeable("sign in");
     const current = this.principal;
     // What one user left behind is none of the next one's business.
-    if (current !== undefined && current !== principal) this.clear();
+    if (current !== undefined && current !== principal) {
+      this.clear();
+      this.#lifetime = this.host.settings.lifetime;
+    }
     this.signedIn = principal;
     this.#label = label ?? (current === principal ? this.#label : null);
     this.isRenewed = true;

@@ -206,8 +206,10 @@ export class Manager<Data extends object = AnyData> {
    * Lists a user's live sessions, the latest used first.
    *
    * @param principal The user, as given to `signIn`.
+   * @throws {TypeError} If `principal` names nobody.
    */
   async list(principal: string): Promise<SessionInfo[]> {
+    checkPrincipal("list sessions", principal);
     const found = await this.#store.list(principal, this.#settings.now());
     return found
       .map(({ id, record }) => ({
@@ -227,13 +229,15 @@ export class Manager<Data extends object = AnyData> {
    * @param options With `principal`, only a session of that user is ended: give
    * it whenever the id comes from a request.
    * @returns Whether there was such a session.
+   * @throws {TypeError} If `principal` is given but names nobody, as
+   * `session.principal` does before sign-in.
    */
   async destroy(
     id: string,
-    options: { readonly principal?: string | undefined } = {},
+    options: { readonly principal?: string } = {},
   ): Promise<boolean> {
-    const { principal } = options;
-    if (principal !== undefined) {
+    if ("principal" in options) {
+      const principal = checkPrincipal("destroy session", options.principal);
       const record = await this.#store.read(id, this.#settings.now());
       if (record?.principal !== principal) return false;
     }
@@ -248,11 +252,13 @@ export class Manager<Data extends object = AnyData> {
    * @param principal The user, as given to `signIn`.
    * @param options `except` spares one session, given itself or by its id.
    * @returns How many there were.
+   * @throws {TypeError} If `principal` names nobody.
    */
   async destroyAll(
     principal: string,
     options: { readonly except?: Session<Data> | string | undefined } = {},
   ): Promise<number> {
+    checkPrincipal("destroy sessions", principal);
     const except = options.except instanceof Session
       ? options.except.id
       : options.except;
@@ -279,6 +285,13 @@ export class Manager<Data extends object = AnyData> {
   #notify(event: SessionEvent): void {
     notify(this.#settings.onEvent, event);
   }
+}
+
+function checkPrincipal(doing: string, principal: string | undefined): string {
+  if (typeof principal === "string" && principal !== "") return principal;
+  throw new TypeError(
+    `Cannot ${doing}: principal must be a string that is not empty: is the visitor signed in?`,
+  );
 }
 
 const PROVIDER_CALLS = [

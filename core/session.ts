@@ -22,7 +22,7 @@ export type Output<Data, Key extends keyof Data> =
 /** Options of {@linkcode Session.signIn}. */
 export interface SignInOptions {
   /**
-   * What to call this session in a list of the user's devices, at most 256
+   * What to call this session in a list of the user's devices. Cut after 256
    * characters.
    *
    * @default {undefined}
@@ -250,19 +250,20 @@ export class Session<Data extends object = AnyData> {
   /**
    * Binds the session to a user and replaces its token, so that a cookie
    * planted or seen before is worth nothing after (session fixation, OWASP).
-   * Keeps the data of a visitor who was not signed in; clears that of another
-   * user.
+   * Keeps data and lifetime of a visitor who was not signed in; drops those of
+   * another user.
    *
    * @param principal The user, as the application names it: 1 to 256
    * characters.
-   * @throws {TypeError} If `principal` or `label` has the wrong form.
+   * @throws {TypeError} If `principal` has the wrong form.
    * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
    * too late.
    */
   signIn(principal: string, options: SignInOptions = {}): void {
-    checkName("principal", principal);
-    if (options.label !== undefined) checkName("label", options.label);
-    this.#draft.signIn(principal, options.label);
+    checkPrincipal(principal);
+    // A label is often what a client calls itself, so it never fails.
+    const label = options.label?.slice(0, MAX_NAME_LENGTH);
+    this.#draft.signIn(principal, label === "" ? undefined : label);
   }
 
   /**
@@ -315,15 +316,15 @@ function checkKey<Key extends string>(key: Key): Key {
   );
 }
 
-function checkName(what: string, name: string): void {
-  if (typeof name !== "string" || name === "") {
+function checkPrincipal(principal: string): void {
+  if (typeof principal !== "string" || principal === "") {
     throw new TypeError(
-      `Cannot sign in: ${what} must be a string that is not empty`,
+      "Cannot sign in: principal must be a string that is not empty",
     );
   }
-  if (name.length > MAX_NAME_LENGTH) {
+  if (principal.length > MAX_NAME_LENGTH) {
     throw new TypeError(
-      `Cannot sign in: ${what} must not exceed ${MAX_NAME_LENGTH} characters: received ${name.length}`,
+      `Cannot sign in: principal must not exceed ${MAX_NAME_LENGTH} characters: received ${principal.length}`,
     );
   }
 }

@@ -721,6 +721,22 @@ describe("the sessions of a user", () => {
     assertEquals(site.takeEvents(), []);
   });
 
+  it("cannot be ended by a visitor who is not signed in", async () => {
+    const [site, laptop] = await devices();
+    const id = laptop.token.slice(0, 24);
+    const { principal } = await site.start();
+    const calls = [
+      () => site.manager.destroy(id, { principal } as { principal: string }),
+      () => site.manager.destroy(id, { principal: "" }),
+      () => site.manager.destroyAll(principal as never),
+      () => site.manager.list(principal as never),
+    ];
+    for (const call of calls) {
+      await assertRejects(call, TypeError, "is the visitor signed in?");
+    }
+    assertFalse(await laptop.look((session) => session.isNew));
+  });
+
   it("can be ended all together but one", async () => {
     const [site, laptop, phone] = await devices();
     await laptop.visit(async (session) => {

@@ -19,7 +19,14 @@ const options = await standardLibraryOptions();
 
 console.log("\n== Deno");
 const deno = readDeno(
-  await run(Deno.execPath(), ["test", "-A", ...options, ...files]),
+  // Bun finds its packages in the folder that this leaves behind.
+  await run(Deno.execPath(), [
+    "test",
+    "-A",
+    "--node-modules-dir=auto",
+    ...options,
+    ...files,
+  ]),
 );
 console.log("\n== Bun");
 const bun = await runBun();

@@ -534,12 +534,36 @@ describe("sign-in", () => {
     });
   });
 
-  it("refuses a principal or label that is empty, long or no string", async () => {
+  it("does not hand one user's lifetime on to the next", async () => {
+    const browser = await visitor();
+    await browser.visit((session) => {
+      session.signIn("ada");
+      session.lifetime({ persistent: true, absoluteTimeout: 86_400 });
+    });
+    const response = await browser.visit((session) => session.signIn("bob"));
+    assertFalse(response.headers.getSetCookie()[0]?.includes("Max-Age"));
+    for (let visit = 0; visit < 12; visit++) {
+      assertFalse(await browser.look((session) => session.isNew));
+      await browser.visit();
+      browser.site.pass(3599);
+    }
+    browser.site.pass(12);
+    assert(await browser.look((session) => session.isNew));
+  });
+
+  it("takes any label that a client gives itself", async () => {
+    const session = await new Site().start();
+    session.signIn("ada", { label: "x".repeat(300) });
+    assertEquals(session.label, "x".repeat(256));
+    session.signIn("ada", { label: "" });
+    assertEquals(session.label, "x".repeat(256));
+  });
+
+  it("refuses a principal that is empty, long or no string", async () => {
     const session = await new Site().start();
     assertThrows(() => session.signIn(""), TypeError, "principal");
     assertThrows(() => session.signIn(7 as never), TypeError, "principal");
     assertThrows(() => session.signIn("a".repeat(257)), TypeError, "256");
-    assertThrows(() => session.signIn("a", { label: "" }), TypeError, "label");
     assertEquals(session.principal, undefined);
   });
 });

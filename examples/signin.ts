@@ -1,0 +1,196 @@
+/**
+ * Signing in, messages shown once, and a list of the devices that are signed
+ * in, on pages that need no script.
+ *
+ * Run it with `deno task start` or `bun examples/signin.ts`, and open
+ * http://localhost:8000/ in two browsers.
+ *
+ * @module
+ */
+import { Manager, type Session, type SessionInfo } from "@cloakroom/session";
+
+type Data = { message: string };
+type Visit = Session<Data>;
+
+const manager = new Manager<Data>();
+
+/** What the forms do. */
+const ACTIONS = new Map([
+  ["/sign-in", signIn],
+  ["/sign-out", signOut],
+  ["/sign-out-device", signOutDevice],
+  ["/sign-out-others", signOutOthers],
+]);
+
+export default {
+  hostname: "localhost",
+  port: 8000,
+  fetch: manager.handle(async (request, session) => {
+    const { pathname } = new URL(request.url);
+    const action = ACTIONS.get(pathname);
+    if (action === undefined && pathname !== "/") {
+      return new Response("Not found", { status: 404 });
+    }
+    const allow = action === undefined ? "GET, HEAD" : "POST";
+    if (!allow.split(", ").includes(request.method)) {
+      return new Response("Wrong method", { status: 405, headers: { allow } });
+    }
+    if (action === undefined) return showHome(session);
+    if (isFromElsewhere(request)) {
+      return new Response("Forbidden", { status: 403 });
+    }
+    await action(session, new URLSearchParams(await request.text()), request);
+    // Reloading the page that follows does not send the form again.
+    return new Response(null, { status: 303, headers: { location: "/" } });
+  }),
+};
+
+async function showHome(session: Visit) {
+  const message = session.take("message");
+  const { principal } = session;
+  if (principal === undefined) return page(message, signInForm());
+  const devices = await manager.list(principal);
+  return page(message, account(principal, devices, session.id));
+}
+
+function signIn(session: Visit, form: URLSearchParams, request: Request) {
+  const name = form.get("name") ?? "";
+  if (!isDemoPassword(name, form.get("password") ?? "")) {
+    return session.set("message", "Wrong name or password.");
+  }
+  session.signIn(name, { label: deviceName(request) });
+  if (form.has("remember")) {
+    const month = 30 * 24 * 3600;
+    session.lifetime({
+      idleTimeout: month,
+      absoluteTimeout: month,
+      persistent: true,
+    });
+  }
+  session.set("message", "You are signed in.");
+}
+
+function signOut(session: Visit) {
+  session.destroy();
+}
+
+async function signOutDevice(session: Visit, form: URLSearchParams) {
+  const { principal } = session;
+  if (principal === undefined) return;
+  // Whatever id comes in, with the principal it ends one's own sessions only.
+  const id = form.get("id") ?? "";
+  const wasThere = await manager.destroy(id, { principal });
+  session.set("message", wasThere ? "Device signed out." : "No such device.");
+}
+
+async function signOutOthers(session: Visit) {
+  const { principal } = session;
+  if (principal === undefined) return;
+  await manager.destroyAll(principal, { except: session });
+  session.set("message", "All other devices signed out.");
+}
+
+/** For this demonstration only: real passwords are kept as slow hashes. */
+function isDemoPassword(name: string, password: string) {
+  return name === "ada" && password === "engine" ||
+    name === "grace" && password === "compiler";
+}
+
+/** Whether a page of another site sent the form, as far as browsers tell. */
+function isFromElsewhere({ headers }: Request) {
+  return /^(cross|same)-site$/.test(headers.get("sec-fetch-site") ?? "");
+}
+
+/** What the list calls a device, such as `Chromium on Linux`. */
+function deviceName({ headers }: Request) {
+  const agent = (headers.get("user-agent") ?? "")
+    .replace("Chrome/", "Chromium/").replace("Edg/", "Edge/");
+  const find = (names: string[]) => names.find((name) => agent.includes(name));
+  // The order matters: most name Safari too, and Edge also names Chromium.
+  const browser = find(["Edge", "Firefox", "Chromium", "Safari", "curl"]);
+  const system = find(["Android", "iPhone", "iPad", "Windows", "Mac", "Linux"]);
+  return `${browser ?? "A browser"} on ${system ?? "an unknown system"}`;
+}
+
+function signInForm() {
+  return `
+  <h1>Sign in</h1>
+  <form method="post" action="/sign-in">
+    <label>Name <input name="name" autocomplete="username" required></label>
+    <label>Password <input name="password" type="password"
+      autocomplete="current-password" required></label>
+    <p><input name="remember" type="checkbox" id="remember">
+      <label for="remember">Remember me for 30 days</label></p>
+    <button>Sign in</button>
+  </form>
+  <p><small>Try <b>ada</b> with the password <b>engine</b>,
+    or <b>grace</b> with <b>compiler</b>.</small></p>`;
+}
+
+function account(user: string, devices: SessionInfo[], ownId: string) {
+  return `
+  <header><h1>Hello, ${escapeHtml(user)}</h1>
+    <form method="post" action="/sign-out"><button>Sign out</button></form></header>
+  <h2>Signed-in devices</h2>
+  <ul>${devices.map((device) => deviceItem(device, ownId)).join("")}</ul>
+  <form method="post" action="/sign-out-others">
+    <button class="quiet">Sign out all other devices</button>
+  </form>`;
+}
+
+function deviceItem(device: SessionInfo, ownId: string) {
+  const name = escapeHtml(device.label ?? "A device");
+  const isOwn = device.id === ownId;
+  const form = `<form method="post" action="/sign-out-device">
+      <button class="quiet" name="id" value="${device.id}"
+        aria-label="Sign out ${name}">Sign out</button></form>`;
+  return `
+  <li>
+    <p><b>${name}</b><br><small>Created ${time(device.createdAt)}<br>
+      Last seen ${isOwn ? "now" : time(device.accessedAt)}</small></p>
+    ${isOwn ? "<em>This device</em>" : form}
+  </li>`;
+}
+
+function time(instant: number) {
+  const iso = new Date(instant).toISOString();
+  const text = iso.slice(0, 16).replace("T", " ");
+  return `<time datetime="${iso}">${text} UTC</time>`;
+}
+
+function escapeHtml(text: string) {
+  return text.replace(/[&<>"']/g, (mark) => `&#${mark.charCodeAt(0)};`);
+}
+
+function page(message: string | undefined, content: string) {
+  const status = message && `<p role="status">${escapeHtml(message)}</p>`;
+  const html = `<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width">
+<title>Cloakroom</title>
+<link rel="icon" href="data:,">
+<style>
+  html { color-scheme: light dark; font: 1em/1.5 system-ui, sans-serif }
+  body { margin: 10vh auto; max-width: 27em; padding: 0 1em }
+  header, li { align-items: center; display: flex; gap: 1em }
+  h1, li p { flex: 1; margin: .5em 0 }
+  ul { list-style: none; padding: 0 }
+  li { border-top: 1px solid #8886 }
+  label input { display: block; margin-bottom: 1em; width: 100% }
+  input, button { border: 1px solid #888; border-radius: .3em;
+    box-sizing: border-box; font: inherit; padding: .4em .8em }
+  button { background: #a4482a; color: #fff }
+  .quiet { background: none; color: inherit }
+  [role=status] { background: #a4482a22; border-left: .3em solid #a4482a;
+    padding: .5em 1em }
+</style>
+${status ?? ""}${content}
+`;
+  const headers = {
+    "content-type": "text/html; charset=utf-8",
+    // Keeps the back button from showing the account after sign-out.
+    "cache-control": "no-store",
+    "content-security-policy": "frame-ancestors 'none'",
+  };
+  return new Response(html, { headers });
+}

@@ -1,0 +1,320 @@
+import { describe, it } from "node:test";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import counter from "../examples/counter.ts";
+import signin from "../examples/signin.ts";
+
+const ORIGIN = "http://localhost:8000";
+const CHROMIUM =
+  "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
+const EDGE =
+  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0";
+const SAFARI =
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/604.1";
+
+type Fetch = (request: Request) => Promise<Response>;
+
+/** A browser as far as these programs can tell: one cookie, forms, redirects. */
+class Browser {
+  readonly #fetch: Fetch;
+  readonly #userAgent: string;
+  cookie: string | undefined;
+
+  constructor(fetch: Fetch, userAgent = CHROMIUM) {
+    this.#fetch = fetch;
+    this.#userAgent = userAgent;
+  }
+
+  async send(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set("user-agent", this.#userAgent);
+    if (this.cookie !== undefined) headers.set("cookie", this.cookie);
+    const response = await this.#fetch(
+      new Request(ORIGIN + path, { ...init, headers }),
+    );
+    const [setCookie] = response.headers.getSetCookie();
+    if (setCookie !== undefined) this.#keep(setCookie);
+    return response;
+  }
+
+  async open(path = "/"): Promise<string> {
+    const response = await this.send(path);
+    assertEquals(response.status, 200);
+    return await response.text();
+  }
+
+  post(path: string, fields: Record<string, string> = {}): Promise<Response> {
+    return this.send(path, {
+      method: "POST",
+      body: new URLSearchParams(fields),
+    });
+  }
+
+  /** Sends a form and opens the page that it leads to. */
+  async submit(
+    path: string,
+    fields: Record<string, string> = {},
+  ): Promise<string> {
+    const response = await this.post(path, fields);
+    assertEquals(response.status, 303);
+    return await this.open(response.headers.get("location") ?? "nowhere");
+  }
+
+  #keep(setCookie: string): void {
+    const isRemoved = setCookie.includes("Max-Age=0");
+    this.cookie = isRemoved ? undefined : setCookie.split(";")[0];
+  }
+}
+
+/** Signs a browser in as Ada, and every other device of hers out. */
+async function signedIn(userAgent = CHROMIUM): Promise<Browser> {
+  const browser = await another(userAgent);
+  await browser.submit("/sign-out-others");
+  return browser;
+}
+
+/** Signs in as Ada on one more device. */
+async function another(userAgent: string): Promise<Browser> {
+  const browser = new Browser(signin.fetch, userAgent);
+  await browser.submit("/sign-in", { name: "ada", password: "engine" });
+  return browser;
+}
+
+function devicesOn(page: string): string[] {
+  return Array.from(
+    page.matchAll(/<li>\s*<p><b>([^<]*)/g),
+    (match) => match[1] ?? "",
+  );
+}
+
+function idsOn(page: string): string[] {
+  return Array.from(page.matchAll(/value="([\w-]{24})"/g), (m) => m[1] ?? "");
+}
+
+describe("counter example", () => {
+  it("counts the visits of each browser on its own", async () => {
+    const first = new Browser(counter.fetch);
+    const second = new Browser(counter.fetch);
+    assertEquals(await first.open(), "Visit 1\n");
+    assertEquals(await first.open(), "Visit 2\n");
+    assertEquals(await second.open(), "Visit 1\n");
+  });
+
+  it("the icon that browsers ask for is no visit", async () => {
+    const browser = new Browser(counter.fetch);
+    await browser.open();
+    assertEquals((await browser.send("/favicon.ico")).status, 404);
+    assertEquals(await browser.open(), "Visit 2\n");
+  });
+
+  it("counts visits that arrive together one by one", async () => {
+    const browser = new Browser(counter.fetch);
+    await browser.open();
+    const pages = await Promise.all([browser.open(), browser.open()]);
+    assertEquals(pages.sort(), ["Visit 2\n", "Visit 3\n"]);
+  });
+});
+
+describe("sign-in example, signing in", () => {
+  it("a visitor who only looks gets the form and no cookie", async () => {
+    const browser = new Browser(signin.fetch);
+    assertStringIncludes(await browser.open(), "<h1>Sign in</h1>");
+    assertEquals(browser.cookie, undefined);
+  });
+
+  it("a wrong password is told once and signs nobody in", async () => {
+    const browser = new Browser(signin.fetch);
+    const fields = { name: "ada", password: "wrong" };
+    const page = await browser.submit("/sign-in", fields);
+    assertStringIncludes(page, "Wrong name or password.");
+    assertStringIncludes(page, "<h1>Sign in</h1>");
+    assertNotMatch(await browser.open(), /Wrong name or password/);
+  });
+
+  it("an unknown name and a form of nothing are wrong passwords", async () => {
+    const browser = new Browser(signin.fetch);
+    for (const fields of [{ name: "__proto__", password: "" }, {}]) {
+      const page = await browser.submit("/sign-in", fields);
+      assertStringIncludes(page, "Wrong name or password.");
+    }
+  });
+
+  it("the right password signs in and is told once", async () => {
+    const browser = new Browser(signin.fetch);
+    const fields = { name: "grace", password: "compiler" };
+    const page = await browser.submit("/sign-in", fields);
+    assertStringIncludes(page, "You are signed in.");
+    assertStringIncludes(page, "<h1>Hello, grace</h1>");
+    const reloaded = await browser.open();
+    assertNotMatch(reloaded, /You are signed in/);
+    assertStringIncludes(reloaded, "<h1>Hello, grace</h1>");
+  });
+
+  it("a cookie from before the sign-in opens nothing after it", async () => {
+    const browser = new Browser(signin.fetch);
+    await browser.post("/sign-in", { name: "ada", password: "wrong" });
+    const thief = new Browser(signin.fetch);
+    thief.cookie = browser.cookie;
+    await browser.submit("/sign-in", { name: "ada", password: "engine" });
+    assertNotEquals(browser.cookie, thief.cookie);
+    assertNotMatch(await thief.open(), /Hello/);
+    assertMatch(await browser.open(), /Hello/);
+  });
+
+  it("the cookie lasts until the browser closes", async () => {
+    const response = await new Browser(signin.fetch)
+      .post("/sign-in", { name: "ada", password: "engine" });
+    assertNotMatch(response.headers.get("set-cookie") ?? "", /Max-Age/);
+  });
+
+  it("remember me makes the cookie last for thirty days", async () => {
+    const fields = { name: "ada", password: "engine", remember: "on" };
+    const response = await new Browser(signin.fetch).post("/sign-in", fields);
+    const setCookie = response.headers.get("set-cookie") ?? "";
+    const maxAge = Number(/Max-Age=(\d+)/.exec(setCookie)?.[1]);
+    assert(maxAge > 30 * 24 * 3600 - 60 && maxAge <= 30 * 24 * 3600);
+  });
+});
+
+describe("sign-in example, devices", () => {
+  it("a device is called by its browser and system", async () => {
+    await signedIn(CHROMIUM);
+    await another(EDGE);
+    await another(SAFARI);
+    const browser = await another("<script>");
+    assertEquals(devicesOn(await browser.open()).sort(), [
+      "A browser on an unknown system",
+      "Chromium on Linux",
+      "Edge on Windows",
+      "Safari on iPhone",
+    ]);
+  });
+
+  it("the list marks this device and offers to sign out the other", async () => {
+    const browser = await signedIn(CHROMIUM);
+    await another(SAFARI);
+    const page = await browser.open();
+    assertEquals(devicesOn(page).length, 2);
+    assertEquals(idsOn(page).length, 1);
+    const own = page.split("<li>").find((item) => item.includes("This device"));
+    assertStringIncludes(own ?? "", "Chromium on Linux");
+  });
+
+  it("another device signed out is signed out, and this one is not", async () => {
+    const browser = await signedIn();
+    const other = await another(SAFARI);
+    const [id = ""] = idsOn(await browser.open());
+    const page = await browser.submit("/sign-out-device", { id });
+    assertStringIncludes(page, "Device signed out.");
+    assertEquals(devicesOn(page), ["Chromium on Linux"]);
+    assertNotMatch(await other.open(), /Hello/);
+  });
+
+  it("nobody signs out a device of another user", async () => {
+    const browser = await signedIn();
+    await another(SAFARI);
+    const [id = ""] = idsOn(await browser.open());
+    const grace = new Browser(signin.fetch);
+    await grace.submit("/sign-in", { name: "grace", password: "compiler" });
+    const page = await grace.submit("/sign-out-device", { id });
+    assertStringIncludes(page, "No such device.");
+    assertEquals(devicesOn(await browser.open()).length, 2);
+  });
+
+  it("a visitor who is not signed in signs out nobody", async () => {
+    const browser = await signedIn();
+    await another(SAFARI);
+    const [id = ""] = idsOn(await browser.open());
+    const visitor = new Browser(signin.fetch);
+    await visitor.submit("/sign-out-device", { id });
+    await visitor.submit("/sign-out-others");
+    assertEquals(devicesOn(await browser.open()).length, 2);
+  });
+
+  it("signing out all others leaves this device alone", async () => {
+    const browser = await signedIn();
+    const others = [await another(SAFARI), await another(EDGE)];
+    const page = await browser.submit("/sign-out-others");
+    assertStringIncludes(page, "All other devices signed out.");
+    assertEquals(devicesOn(page), ["Chromium on Linux"]);
+    for (const other of others) assertNotMatch(await other.open(), /Hello/);
+  });
+
+  it("a device that was signed out can sign in again", async () => {
+    const browser = await signedIn();
+    const other = await another(SAFARI);
+    await browser.submit("/sign-out-others");
+    const fields = { name: "ada", password: "engine" };
+    assertMatch(await other.submit("/sign-in", fields), /Hello, ada/);
+  });
+});
+
+describe("sign-in example, signing out", () => {
+  it("removes the cookie and shows the form", async () => {
+    const browser = await signedIn();
+    assertStringIncludes(await browser.submit("/sign-out"), "<h1>Sign in</h1>");
+    assertEquals(browser.cookie, undefined);
+  });
+
+  it("the cookie of before opens nothing", async () => {
+    const browser = await signedIn();
+    const { cookie } = browser;
+    await browser.submit("/sign-out");
+    browser.cookie = cookie;
+    assertNotMatch(await browser.open(), /Hello/);
+  });
+
+  it("the account page is stored by no cache", async () => {
+    const response = await (await signedIn()).send("/");
+    assertEquals(response.headers.get("cache-control"), "no-store");
+  });
+});
+
+describe("sign-in example, other requests", () => {
+  it("an unknown address is not found", async () => {
+    const response = await new Browser(signin.fetch).send("/constructor");
+    assertEquals(response.status, 404);
+  });
+
+  it("the head of the page can be asked for", async () => {
+    const response = await new Browser(signin.fetch)
+      .send("/", { method: "HEAD" });
+    assertEquals(response.status, 200);
+  });
+
+  it("a method that an address has not is refused and the others named", async () => {
+    const browser = new Browser(signin.fetch);
+    const onForm = await browser.send("/sign-out");
+    assertEquals(onForm.status, 405);
+    assertEquals(onForm.headers.get("allow"), "POST");
+    const onPage = await browser.post("/");
+    assertEquals(onPage.status, 405);
+    assertEquals(onPage.headers.get("allow"), "GET, HEAD");
+  });
+
+  it("a form of another site signs nobody in or out", async () => {
+    const browser = await signedIn();
+    for (const site of ["cross-site", "same-site"]) {
+      const response = await browser.send("/sign-out", {
+        method: "POST",
+        headers: { "sec-fetch-site": site },
+      });
+      assertEquals(response.status, 403);
+    }
+    assertMatch(await browser.open(), /Hello/);
+  });
+
+  it("a form of the program's own is accepted", async () => {
+    const response = await (await signedIn()).send("/sign-out", {
+      method: "POST",
+      headers: { "sec-fetch-site": "same-origin" },
+    });
+    assertEquals(response.status, 303);
+  });
+});
