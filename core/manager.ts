@@ -2,7 +2,7 @@ import { Collector } from "./collector.ts";
 import { Committer } from "./committer.ts";
 import type { Host } from "./draft.ts";
 import { notify, type SessionEvent } from "./events.ts";
-import { Opener } from "./opener.ts";
+import { isLive, Opener } from "./opener.ts";
 import {
   type ManagerOptions,
   resolveOptions,
@@ -210,8 +210,10 @@ export class Manager<Data extends object = AnyData> {
    */
   async list(principal: string): Promise<SessionInfo[]> {
     checkPrincipal("list sessions", principal);
-    const found = await this.#store.list(principal, this.#settings.now());
+    const now = this.#settings.now();
+    const found = await this.#store.list(principal, now);
     return found
+      .filter(({ record }) => isLive(record, now))
       .map(({ id, record }) => ({
         id,
         label: record.label,

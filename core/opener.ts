@@ -65,7 +65,7 @@ export class Opener {
 }
 
 /** Whether a record is within both of its deadlines, whoever kept it. */
-function isLive(record: SessionRecord, now: number): boolean {
+export function isLive(record: SessionRecord, now: number): boolean {
   return record.expiresAt > now &&
     record.accessedAt + record.idleTimeout * 1000 > now &&
     record.createdAt + record.absoluteTimeout * 1000 > now;

@@ -61,7 +61,7 @@ export class LinkedList<Element extends ListElement> {
    * @throws {TypeError} If it is not in this list.
    */
   remove(element: Element): void {
-    this.#checkMember(element);
+    this.#checkMember("remove", element);
     unlink(element);
     element.list = undefined;
     element.previous = undefined;
@@ -75,18 +75,19 @@ export class LinkedList<Element extends ListElement> {
    * @throws {TypeError} If it is not in this list.
    */
   moveToFront(element: Element): void {
-    this.#checkMember(element);
+    this.#checkMember("move", element);
     if (this.#sentinel.next === element) return;
     unlink(element);
     this.#linkFront(element);
   }
 
-  /** The elements from front to back. */
+  /** The elements from front to back. The one given last may be moved. */
   *[Symbol.iterator](): IterableIterator<Element> {
-    let element = this.#sentinel.next;
+    let element = this.#sentinel.next as ListElement;
     while (element !== this.#sentinel) {
+      const next = element.next as ListElement;
       yield element as Element;
-      element = element?.next;
+      element = next;
     }
   }
 
@@ -98,9 +99,9 @@ export class LinkedList<Element extends ListElement> {
     this.#sentinel.next = element;
   }
 
-  #checkMember(element: Element): void {
+  #checkMember(doing: string, element: Element): void {
     if (element.list !== this) {
-      throw new TypeError("Cannot move element: it is not in this list");
+      throw new TypeError(`Cannot ${doing} element: it is not in this list`);
     }
   }
 }

@@ -102,9 +102,12 @@ export class MemoryProvider implements Provider {
    *
    * @throws {RangeError} If a bound is not a positive whole number or
    * `Infinity`.
+   * @throws {TypeError} If there is an option of another name.
    */
   constructor(options: MemoryProviderOptions = {}) {
-    const { maxSessions = 1_000_000, maxBytes = 268_435_456 } = options;
+    const { maxSessions = 1_000_000, maxBytes = 268_435_456, ...others } =
+      options;
+    checkNoOthers(others);
     this.#maxSessions = checkBound("maxSessions", maxSessions);
     this.#maxBytes = checkBound("maxBytes", maxBytes);
   }
@@ -146,6 +149,7 @@ export class MemoryProvider implements Provider {
     }
     const growth = growthOf(record.data, change);
     if (growth > 0) this.#checkFits(entry.bytes + growth);
+    entry.accessedAt = now;
     this.#promote(entry, change.idleTimeout ?? record.idleTimeout);
     this.#makeRoom(0, growth, now, entry);
     this.#unindex(entry);
@@ -198,7 +202,7 @@ export class MemoryProvider implements Provider {
   destroyAll(principal: string, except?: string): number {
     this.#checkOpen();
     let removed = 0;
-    for (const entry of [...this.#byPrincipal.get(principal) ?? []]) {
+    for (const entry of this.#byPrincipal.get(principal) ?? []) {
       if (entry.id === except) continue;
       this.#remove(entry);
       removed++;
@@ -427,7 +431,7 @@ function growthOf(data: StoredData, change: SessionChange): number {
   for (const [key, value] of Object.entries(change.set ?? {})) {
     growth += entrySize(key, value) - storedSize(data, key);
   }
-  for (const key of change.delete ?? []) growth -= storedSize(data, key);
+  for (const key of new Set(change.delete)) growth -= storedSize(data, key);
   return growth;
 }
 
@@ -488,6 +492,14 @@ function toRecord(source: NewSessionRecord, version: number): SessionRecord {
   });
 }
 
+function checkNoOthers(options: object): void {
+  const [name] = Object.keys(options);
+  if (name === undefined) return;
+  throw new TypeError(
+    `Cannot create MemoryProvider: unknown option: received ${name}`,
+  );
+}
+
 function checkBound(name: string, value: number): number {
   const isBound = Number.isSafeInteger(value) || value === Infinity;
   if (isBound && value > 0) return value;
@@ -498,13 +510,13 @@ function checkBound(name: string, value: number): number {
 
 /** Reads `memory:?maxSessions=1000&maxBytes=1000000`. */
 function fromUrl(url: URL | undefined): MemoryProvider {
-  const options: { maxSessions?: number; maxBytes?: number } = {};
+  if (url !== undefined && url.pathname !== "") {
+    throw new TypeError(
+      `Cannot open provider memory: options start with a question mark: received ${url.pathname}`,
+    );
+  }
+  const options: Record<string, number> = {};
   for (const [name, value] of url?.searchParams ?? []) {
-    if (name !== "maxSessions" && name !== "maxBytes") {
-      throw new TypeError(
-        `Cannot open provider memory: unknown option: received ${name}`,
-      );
-    }
     options[name] = Number(value);
   }
   return new MemoryProvider(options);

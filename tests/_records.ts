@@ -1,0 +1,68 @@
+/**
+ * Makes the ids, hashes and records that tests hand to a provider.
+ *
+ * @module
+ */
+import type { NewSessionRecord } from "../core/provider.ts";
+import {
+  emptyObject,
+  put,
+  type StoredData,
+  type StoredValue,
+} from "../core/value.ts";
+
+/** An instant to begin at, in milliseconds since the Unix epoch. */
+export const START = 1_700_000_000_000;
+
+/** What a test may choose of a record, and when its last request was. */
+export interface RecordOptions extends Partial<NewSessionRecord> {
+  readonly now?: number;
+}
+
+/** The parts of a record that its deadline follows from. */
+interface Timed {
+  readonly createdAt: number;
+  readonly idleTimeout: number;
+  readonly absoluteTimeout: number;
+}
+
+/** An id of the right shape: 24 characters of base64url. */
+export function makeId(number: number): string {
+  return `id${number.toString(36).padStart(22, "-")}`;
+}
+
+/** A hash of the right shape: 43 characters of base64url. */
+export function makeHash(name: string): string {
+  return name.padEnd(43, "_");
+}
+
+/** Data as the manager hands it over: frozen, without prototype. */
+export function makeData(
+  entries: Iterable<readonly [string, StoredValue]> = [],
+): StoredData {
+  const data = emptyObject();
+  for (const [key, value] of entries) put(data, key, value);
+  return Object.freeze(data);
+}
+
+/** An hour's session that was created and used at `now`, unless told. */
+export function makeRecord(options: RecordOptions = {}): NewSessionRecord {
+  const { now = START, ...fields } = options;
+  const record = {
+    data: makeData(),
+    secretHash: makeHash("secret"),
+    createdAt: now,
+    accessedAt: now,
+    idleTimeout: 3600,
+    absoluteTimeout: 43_200,
+    persistent: false,
+    ...fields,
+  };
+  return Object.freeze({ expiresAt: deadlineOf(record, now), ...record });
+}
+
+/** The deadline that an access at `now` leads to, as the manager works it out. */
+export function deadlineOf(record: Timed, now: number): number {
+  const { createdAt, idleTimeout, absoluteTimeout } = record;
+  return Math.min(now + idleTimeout * 1000, createdAt + absoluteTimeout * 1000);
+}
