@@ -56,6 +56,8 @@ export {
 export {
   DEFAULT_ABSOLUTE_TIMEOUT,
   DEFAULT_IDLE_TIMEOUT,
+  DEFAULT_RENEW_GRACE,
+  DEFAULT_RENEW_INTERVAL,
   type Lifetime,
   type ManagerOptions,
 } from "./core/options.ts";
@@ -64,6 +66,7 @@ export type {
   NewSessionRecord,
   PreviousSecret,
   Provider,
+  RemovalObserver,
   SessionChange,
   SessionRecord,
   StoredSession,

@@ -85,7 +85,7 @@ function nextValue(
   base: Base,
 ): StoredValue | undefined {
   const stored = base.data[key];
-  const pending = draft.pending(key);
+  const pending = draft.values.pending(key);
   const next = change(viewed(pending === undefined ? stored : pending.value));
   if (next === undefined) return undefined;
   const others = dataSize(base.data) -

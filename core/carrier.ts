@@ -27,6 +27,12 @@ export function cookieCarrier(response: Response | undefined): Response {
   }
 }
 
+/** Whether {@linkcode cookieCarrier} would find a way. */
+export function canCarryCookie(response: Response | undefined): boolean {
+  return response !== undefined && !response.bodyUsed &&
+    response.status !== 101 && response.type !== "error";
+}
+
 /** Adds the session's cookie, and keeps caches from handing it to others. */
 export function attachCookie(response: Response, setCookie: string): void {
   const { headers } = response;
@@ -35,6 +41,11 @@ export function attachCookie(response: Response, setCookie: string): void {
   if (!/(^|[\s,])no-store($|[\s,])/i.test(cacheControl)) {
     headers.set("cache-control", "no-store");
   }
+}
+
+/** Makes the browser forget whatever the site has stored (ASVS 14.3.1). */
+export function clearSiteData({ headers }: Response): void {
+  headers.set("clear-site-data", '"cache", "cookies", "storage"');
 }
 
 function isMutable(headers: Headers): boolean {

@@ -66,7 +66,8 @@ export function decode(text: string): StoredValue {
  * that {@linkcode encode} wrote.
  */
 export function decodeData(text: string): StoredData {
-  const value = decode(text);
+  // The data is no level of its own: each value in it may have them all.
+  const value = fromJson(parse(text), -1);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw corrupt();
   }
@@ -126,9 +127,10 @@ function fromJson(json: unknown, depth: number): StoredValue {
   if (json === null) return null;
   if (typeof json === "string" || typeof json === "boolean") return json;
   if (typeof json === "number" && Number.isFinite(json)) return json + 0;
-  if (typeof json !== "object" || depth >= MAX_DEPTH) throw corrupt();
+  if (typeof json !== "object") throw corrupt();
+  if (Object.hasOwn(json, "$")) return taggedFromJson(json, depth);
+  if (depth >= MAX_DEPTH) throw corrupt();
   if (Array.isArray(json)) return arrayFromJson(json, depth + 1);
-  if (Object.hasOwn(json, "$")) return taggedFromJson(json, depth + 1);
   return objectFromJson(json as Record<string, unknown>, depth + 1);
 }
 
@@ -162,10 +164,12 @@ function taggedFromJson(json: object, depth: number): StoredValue {
     case "Uint8Array":
       return bytesFromJson(content);
     case "Set":
-      return new Set(asArray(content).map((item) => fromJson(item, depth)));
+      return new Set(
+        itemsOf(content, depth).map((item) => fromJson(item, depth + 1)),
+      );
     case "Map":
       return new Map(
-        asArray(content).map((entry) => entryFromJson(entry, depth)),
+        itemsOf(content, depth).map((entry) => entryFromJson(entry, depth + 1)),
       );
     default:
       throw corrupt();
@@ -202,6 +206,12 @@ function entryFromJson(
   if (typeof storedKey === "object" && storedKey !== null) throw corrupt();
   if (item === undefined || rest.length > 0) throw corrupt();
   return [storedKey, fromJson(item, depth)];
+}
+
+/** The content of a `Map` or `Set`, which are levels as arrays are. */
+function itemsOf(content: unknown, depth: number): readonly unknown[] {
+  if (depth >= MAX_DEPTH) throw corrupt();
+  return asArray(content);
 }
 
 function asArray(json: unknown): readonly unknown[] {

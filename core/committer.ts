@@ -1,9 +1,16 @@
-import { attachCookie, cookieCarrier } from "./carrier.ts";
+import {
+  attachCookie,
+  canCarryCookie,
+  clearSiteData,
+  cookieCarrier,
+} from "./carrier.ts";
 import { clearCookie, setCookie } from "./cookie.ts";
 import type { Draft, Host } from "./draft.ts";
 import { SessionError } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
 import type { Awaitable } from "./provider.ts";
+import { type Upkeep, upkeepOf } from "./renewal.ts";
+import { SessionLimit } from "./session_limit.ts";
 import { isPromise } from "./store.ts";
 
 /**
@@ -13,6 +20,7 @@ import { isPromise } from "./store.ts";
  */
 export class Committer {
   readonly #host: Host;
+  readonly #limit: SessionLimit;
   /** Milliseconds after which an access is worth a touch. */
   readonly #touchAfter: number | undefined;
 
@@ -22,6 +30,7 @@ export class Committer {
    */
   constructor(host: Host, touchInterval: number | undefined) {
     this.#host = host;
+    this.#limit = new SessionLimit(host);
     this.#touchAfter = touchInterval === undefined
       ? undefined
       : touchInterval * 1000;
@@ -34,14 +43,24 @@ export class Committer {
   ): Awaitable<Response | undefined> {
     const now = this.#host.settings.now();
     if (draft.isDestroyed) return this.#commitDestroy(draft, response);
-    if (!draft.isStored) {
-      return draft.isWorthStoring
-        ? this.#commitNew(draft, response, now)
-        : response;
+    if (!draft.isStored) return this.#commitUnstored(draft, response, now);
+    const upkeep = upkeepOf(draft, now);
+    return upkeep === undefined
+      ? this.#commitStored(draft, response, now)
+      : this.#commitUpkeep(draft, response, now, upkeep);
+  }
+
+  #commitUnstored(
+    draft: Draft,
+    response: Response | undefined,
+    now: number,
+  ): Awaitable<Response | undefined> {
+    if (!draft.isWorthStoring) return response;
+    if (draft.isSuperseded && draft.signedIn === undefined) {
+      this.#notify({ type: "gone", id: draft.id });
+      return response;
     }
-    return draft.isChanged
-      ? this.#commitChange(draft, response, now)
-      : this.#commitAccess(draft, response, now);
+    return this.#commitNew(draft, response, now);
   }
 
   async #commitNew(
@@ -50,6 +69,7 @@ export class Committer {
     now: number,
   ): Promise<Response> {
     const carrier = cookieCarrier(response);
+    await this.#limit.check(draft, now);
     const created = this.#host.store.create(
       draft.id,
       draft.newRecord(now),
@@ -64,8 +84,18 @@ export class Committer {
     }
     draft.stored(now, undefined);
     this.#notify({ type: "created", id: draft.id });
-    this.#announce(draft, undefined);
+    await this.#announce(draft, undefined, now);
     return this.#withCookie(draft, carrier, now);
+  }
+
+  #commitStored(
+    draft: Draft,
+    response: Response | undefined,
+    now: number,
+  ): Awaitable<Response | undefined> {
+    return draft.isChanged
+      ? this.#commitChange(draft, response, now)
+      : this.#commitAccess(draft, response, now);
   }
 
   async #commitChange(
@@ -75,11 +105,13 @@ export class Committer {
   ): Promise<Response | undefined> {
     const isCookieDue = draft.isRenewed || draft.isLifetimeChanged;
     const carrier = isCookieDue ? cookieCarrier(response) : response;
-    const secret = draft.isRenewed ? draft.mintSecret() : undefined;
+    const secret = draft.isRenewed ? draft.nextSecret : undefined;
+    await this.#limit.check(draft, now);
+    const { secretHash } = draft;
     const updated = this.#host.store.update(
       draft.id,
-      draft.change(now, secret),
-      { secretHash: draft.secretHash },
+      draft.change(now),
+      { secretHash },
       now,
     );
     const result = isPromise(updated) ? await updated : updated;
@@ -90,7 +122,43 @@ export class Committer {
       return this.#commitNew(draft, carrier, now);
     }
     draft.stored(now, secret);
-    this.#announce(draft, secret);
+    await this.#announce(draft, secret, now);
+    return isCookieDue
+      ? this.#withCookie(draft, carrier as Response, now)
+      : response;
+  }
+
+  /**
+   * Renews the secret, or notes that the new one has arrived, together with what
+   * the request did. Of several requests that try, one comes first; the others
+   * leave the secret alone.
+   */
+  async #commitUpkeep(
+    draft: Draft,
+    response: Response | undefined,
+    now: number,
+    { secret, change }: Upkeep,
+  ): Promise<Response | undefined> {
+    const version = draft.base?.version;
+    const isPossible = version !== undefined &&
+      (secret === undefined || canCarryCookie(response));
+    if (!isPossible) return this.#commitStored(draft, response, now);
+    const isCookieDue = secret !== undefined || draft.isLifetimeChanged;
+    const carrier = isCookieDue ? cookieCarrier(response) : response;
+    const updated = this.#host.store.update(
+      draft.id,
+      { ...draft.change(now), ...change },
+      { secretHash: draft.secretHash, version },
+      now,
+    );
+    const result = isPromise(updated) ? await updated : updated;
+    if (result === "conflict") return this.#commitStored(draft, carrier, now);
+    if (result === "gone") {
+      this.#notify({ type: "gone", id: draft.id });
+      return response;
+    }
+    draft.stored(now, secret);
+    if (secret !== undefined) this.#notify({ type: "renewed", id: draft.id });
     return isCookieDue
       ? this.#withCookie(draft, carrier as Response, now)
       : response;
@@ -115,11 +183,14 @@ export class Committer {
     if (draft.isStored && await this.#host.store.destroy(draft.id)) {
       this.#notify({ type: "destroyed", id: draft.id });
     }
-    if (!draft.hadCookie || response === undefined) return response;
+    const isTold = draft.arrival.hadCookie || draft.isSiteDataCleared;
     // Ending the session matters more than telling the browser.
-    if (response.status === 101) return response;
+    if (!isTold || response === undefined || response.status === 101) {
+      return response;
+    }
     const carrier = cookieCarrier(response);
     attachCookie(carrier, clearCookie(this.#host.settings.cookie));
+    if (draft.isSiteDataCleared) clearSiteData(carrier);
     return carrier;
   }
 
@@ -146,12 +217,16 @@ export class Committer {
     return carrier;
   }
 
-  #announce(draft: Draft, secret: string | undefined): void {
+  async #announce(
+    draft: Draft,
+    secret: string | undefined,
+    now: number,
+  ): Promise<void> {
     const { id, signedIn } = draft;
     if (secret !== undefined) this.#notify({ type: "renewed", id });
-    if (signedIn !== undefined) {
-      this.#notify({ type: "signed-in", id, principal: signedIn });
-    }
+    if (signedIn === undefined) return;
+    await this.#limit.enforce(draft, now);
+    this.#notify({ type: "signed-in", id, principal: signedIn });
   }
 
   #notify(event: SessionEvent): void {

@@ -78,6 +78,7 @@ export interface CookieTemplate {
  * contradict each other.
  */
 export function resolveCookie(options: CookieOptions = {}): CookieTemplate {
+  checkOptions(options);
   const { path = "/", domain, secure = true, sameSite = "lax" } = options;
   const { partitioned = false, persistent = false } = options;
   checkFlags({ secure, partitioned, persistent });
@@ -164,6 +165,25 @@ const SAME_SITE: ReadonlyMap<unknown, string> = new Map([
   ["lax", "Lax"],
   ["none", "None"],
 ]);
+
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  "name",
+  "path",
+  "domain",
+  "secure",
+  "sameSite",
+  "partitioned",
+  "persistent",
+]);
+
+function checkOptions(options: CookieOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw refusal("its options must be an object", options);
+  }
+  for (const name of Object.keys(options)) {
+    if (!OPTION_NAMES.has(name)) throw refusal("unknown option", name);
+  }
+}
 
 function checkFlags(flags: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(flags)) {

@@ -1,3 +1,4 @@
+import { ChangeSet } from "./change_set.ts";
 import { SessionError } from "./errors.ts";
 import { checkLifetime, type Lifetime, type Settings } from "./options.ts";
 import type {
@@ -6,16 +7,21 @@ import type {
   SessionRecord,
 } from "./provider.ts";
 import type { Store } from "./store.ts";
-import { hashSecret, idOf, mintSecret, mintToken, secretOf } from "./token.ts";
+import {
+  familyOf,
+  hashSecret,
+  idOf,
+  mintSecret,
+  mintToken,
+  secretOf,
+} from "./token.ts";
 import {
   EMPTY_DATA,
   emptyObject,
-  entrySize,
   put,
   quote,
   type StoredData,
   type StoredValue,
-  takeIn,
   view,
 } from "./value.ts";
 
@@ -31,6 +37,24 @@ export interface Base {
   readonly version: number;
 }
 
+/** How a request came by a stored session. */
+export interface Opened {
+  readonly token: string;
+  readonly record: SessionRecord;
+  /** The record's hash of the secret in the token. */
+  readonly secretHash: string;
+}
+
+/** What a request is, beside the session that it opens. */
+export interface Arrival {
+  /** When it arrived, in milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** Whether it came with a cookie of the session's name, good or bad. */
+  readonly hadCookie: boolean;
+  /** What its client looks like, if the manager asks for it. */
+  readonly fingerprint: string | undefined;
+}
+
 /**
  * One session as one request sees it: the record that was read, and what the
  * request did since. Reads see both; the store sees only the second, when the
@@ -38,16 +62,21 @@ export interface Base {
  */
 export class Draft {
   readonly host: Host;
+  readonly arrival: Arrival;
+  readonly values: ChangeSet;
   /** Whether no stored session stood behind the request. */
   readonly isNew: boolean;
-  /** When the request began, in milliseconds since the Unix epoch. */
-  readonly startedAt: number;
-  /** Whether the request came with a cookie of this name, good or bad. */
-  readonly hadCookie: boolean;
 
   /** No more changes but through `update`. */
   isCommitted = false;
   isDestroyed = false;
+  /** Whether the response also tells the browser to forget what it has stored. */
+  isSiteDataCleared = false;
+  /**
+   * Whether the request's token was superseded a moment ago. A session of its own
+   * would take the place of the one that the browser got meanwhile.
+   */
+  isSuperseded = false;
   /** Whether the commit replaces the token. */
   isRenewed = false;
   /** Who signed in during this request. */
@@ -61,33 +90,29 @@ export class Draft {
   #token: string | undefined;
   /** The hash under which the store knows this request's secret. */
   #secretHash: string | undefined;
+  /** The secret that takes the place of the token's. */
+  #nextSecret: string | undefined;
   /** The record as last known, if its version is. */
   #base: Base | undefined;
-
-  /** Keys written and, as `undefined`, removed by this request. */
-  #overlay: Map<string, StoredValue | undefined> | undefined;
-  /** The keys of the overlay that the store has yet to hear of. */
-  #dirty: Set<string> | undefined;
-  #sizes: Map<string, number> | undefined;
   #label: string | null | undefined;
   #lifetime: Lifetime | undefined;
+  #isAuthenticated = false;
+  #hasForm = false;
 
-  constructor(
-    host: Host,
-    startedAt: number,
-    hadCookie: boolean,
-    opened?: { token: string; secretHash: string; record: SessionRecord },
-  ) {
+  constructor(host: Host, arrival: Arrival, opened?: Opened) {
     this.host = host;
-    this.startedAt = startedAt;
-    this.hadCookie = hadCookie;
+    this.arrival = arrival;
+    this.values = new ChangeSet(
+      opened?.record.data ?? EMPTY_DATA,
+      host.settings.maxSize,
+    );
     this.isNew = opened === undefined;
     this.#isStored = opened !== undefined;
     this.#record = opened?.record;
     this.#base = opened?.record;
     this.#token = opened?.token;
     this.#secretHash = opened?.secretHash;
-    this.accessedAt = opened?.record.accessedAt ?? startedAt;
+    this.accessedAt = opened?.record.accessedAt ?? arrival.at;
   }
 
   get id(): string {
@@ -115,7 +140,21 @@ export class Draft {
   }
 
   get createdAt(): number {
-    return this.#record?.createdAt ?? this.startedAt;
+    return this.#record?.createdAt ?? this.arrival.at;
+  }
+
+  get authenticatedAt(): number | undefined {
+    if (this.isDestroyed) return undefined;
+    if (this.#isAuthenticated) return this.arrival.at;
+    return this.#record?.authenticatedAt;
+  }
+
+  /** What the random bytes of the form token are derived from. */
+  get family(): string {
+    this.#hasForm = true;
+    return familyOf(
+      this.isRenewed && this.#isStored ? this.nextSecret : secretOf(this.token),
+    );
   }
 
   get lifetime(): Lifetime {
@@ -129,75 +168,60 @@ export class Draft {
   /** Whether the store has anything to hear but the time of the access. */
   get isChanged(): boolean {
     return this.isRenewed || this.#lifetime !== undefined ||
-      (this.#dirty !== undefined && this.#dirty.size > 0);
+      this.values.isChanged;
   }
 
   /** Whether a session that is not stored yet holds anything worth storing. */
   get isWorthStoring(): boolean {
-    return this.signedIn !== undefined || this.keys().length > 0;
+    return this.signedIn !== undefined || this.#hasForm ||
+      this.keys().length > 0;
   }
 
   /** The deadline that an access at `now` leads to, in milliseconds. */
   deadline(now: number): number {
-    const { idleTimeout, absoluteTimeout } = this.lifetime;
     return Math.min(
-      now + idleTimeout * 1000,
-      this.createdAt + absoluteTimeout * 1000,
+      now + this.lifetime.idleTimeout * 1000,
+      this.#absoluteDeadline,
     );
   }
 
   /** What is left of the absolute timeout, in whole seconds. */
   secondsLeft(now: number): number {
+    return Math.floor((this.#absoluteDeadline - now) / 1000);
+  }
+
+  get #absoluteDeadline(): number {
     const { absoluteTimeout } = this.lifetime;
-    return Math.floor((this.createdAt - now) / 1000 + absoluteTimeout);
+    return (this.authenticatedAt ?? this.createdAt) + absoluteTimeout * 1000;
   }
 
   read(key: string): StoredValue | undefined {
-    if (this.isDestroyed) return undefined;
-    const overlay = this.#overlay;
-    if (overlay !== undefined) {
-      const value = overlay.get(key);
-      if (value !== undefined || overlay.has(key)) return value;
-    }
-    return this.#record?.data[key];
+    return this.isDestroyed ? undefined : this.values.read(key);
   }
 
   keys(): string[] {
-    if (this.isDestroyed) return [];
-    const stored = Object.keys(this.#record?.data ?? EMPTY_DATA);
-    if (this.#overlay === undefined) return stored;
-    const keys = new Set(stored);
-    for (const [key, value] of this.#overlay) {
-      if (value === undefined) keys.delete(key);
-      else keys.add(key);
-    }
-    return [...keys];
+    return this.isDestroyed ? [] : this.values.keys();
   }
 
   write(key: string, value: unknown): void {
     this.checkChangeable(`set ${quote(key)}`);
-    const room = this.host.settings.maxSize - this.#sizeWithout(key);
-    const intake = takeIn(key, value, room);
-    this.#entrySizes().set(key, intake.size);
-    this.#lay(key, intake.value);
+    this.values.write(key, value);
   }
 
   remove(key: string): boolean {
     this.checkChangeable(`delete ${quote(key)}`);
-    if (this.read(key) === undefined) return false;
-    this.#sizes?.delete(key);
-    this.#lay(key, undefined);
-    return true;
+    return this.values.remove(key);
   }
 
   clear(): void {
     this.checkChangeable("clear session");
-    for (const key of this.keys()) this.remove(key);
+    this.values.clear();
   }
 
-  renew(): void {
+  renew(isAuthenticated: boolean): void {
     this.checkChangeable("regenerate session");
     this.isRenewed = true;
+    if (isAuthenticated) this.#isAuthenticated = true;
   }
 
   signIn(principal: string, label: string | undefined): void {
@@ -211,6 +235,7 @@ export class Draft {
     this.signedIn = principal;
     this.#label = label ?? (current === principal ? this.#label : null);
     this.isRenewed = true;
+    this.#isAuthenticated = true;
   }
 
   live(changes: Partial<Lifetime>): void {
@@ -225,10 +250,10 @@ export class Draft {
     this.#lifetime = lifetime;
   }
 
-  destroy(): void {
-    if (this.isDestroyed) return;
-    this.checkChangeable("destroy session");
+  destroy(isSiteDataCleared: boolean): void {
+    if (!this.isDestroyed) this.checkChangeable("destroy session");
     this.isDestroyed = true;
+    if (isSiteDataCleared) this.isSiteDataCleared = true;
   }
 
   /** Refuses a change that could not reach the store any more. */
@@ -249,17 +274,15 @@ export class Draft {
 
   /** The record that the commit of a new session creates. */
   newRecord(now: number): NewSessionRecord {
-    const data = emptyObject();
-    for (const key of this.#dirty ?? []) {
-      const value = this.#overlay?.get(key);
-      if (value !== undefined) put(data, key, value);
-    }
     return Object.freeze({
-      data: Object.freeze(data),
-      secretHash: hashSecret(secretOf(this.token)),
+      data: this.values.toSet(),
+      secretHash: this.secretHash,
+      renewedAt: now,
       principal: this.principal,
       label: this.label,
-      createdAt: this.startedAt,
+      authenticatedAt: this.authenticatedAt,
+      fingerprint: this.arrival.fingerprint,
+      createdAt: this.createdAt,
       accessedAt: now,
       expiresAt: this.deadline(now),
       ...this.lifetime,
@@ -267,21 +290,11 @@ export class Draft {
   }
 
   /** What the commit of a stored session tells the store. */
-  change(now: number, secret: string | undefined): SessionChange {
-    const set = emptyObject();
-    const removed: string[] = [];
-    for (const key of this.#dirty ?? []) {
-      const value = this.#overlay?.get(key);
-      if (value === undefined) removed.push(key);
-      else put(set, key, value);
-    }
+  change(now: number): SessionChange {
     return {
-      set: Object.freeze(set),
-      delete: removed,
-      ...(secret === undefined ? {} : {
-        secretHash: hashSecret(secret),
-        previous: null,
-      }),
+      set: this.values.toSet(),
+      delete: this.values.toDelete(),
+      ...(this.isRenewed ? this.#renewal(now) : {}),
       ...(this.signedIn === undefined ? {} : {
         principal: this.signedIn,
         label: this.#label,
@@ -291,17 +304,31 @@ export class Draft {
     };
   }
 
-  /** The hash that the request's own writes are guarded with. */
-  get secretHash(): string {
-    if (this.#secretHash === undefined) {
-      this.#secretHash = hashSecret(secretOf(this.token));
-    }
-    return this.#secretHash;
+  /** A new secret of a new family; the old one is dead, but remembered. */
+  #renewal(now: number): Partial<SessionChange> {
+    const { fingerprint } = this.arrival;
+    return {
+      secretHash: hashSecret(this.nextSecret),
+      previous: { secretHash: this.secretHash, expiresAt: now },
+      renewedAt: now,
+      ...(this.#isAuthenticated ? { authenticatedAt: this.arrival.at } : {}),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+    };
   }
 
-  /** A new secret for the token, to be taken over once it is stored. */
-  mintSecret(): string {
-    return mintSecret();
+  /** The record as it was read, if the request came with a session. */
+  get record(): SessionRecord | undefined {
+    return this.#record;
+  }
+
+  /** The hash that the request's own writes are guarded with. */
+  get secretHash(): string {
+    return this.#secretHash ??= hashSecret(secretOf(this.token));
+  }
+
+  /** The secret that the commit puts in the place of the token's. */
+  get nextSecret(): string {
+    return this.#nextSecret ??= mintSecret();
   }
 
   /** The commit has been stored; `secret` is the new one, if it was replaced. */
@@ -312,7 +339,7 @@ export class Draft {
     }
     this.#isStored = true;
     this.#base = undefined;
-    this.#dirty = undefined;
+    this.values.settleAll();
     this.accessedAt = now;
   }
 
@@ -323,6 +350,7 @@ export class Draft {
    */
   startOver(): void {
     this.#record = undefined;
+    this.values.forgetStored();
     this.#base = undefined;
     this.#token = undefined;
     this.#secretHash = undefined;
@@ -332,14 +360,6 @@ export class Draft {
   /** The record as last known, to work an atomic update out from. */
   get base(): Base | undefined {
     return this.#base;
-  }
-
-  /** What this request has written under a key and not committed yet. */
-  pending(
-    key: string,
-  ): { readonly value: StoredValue | undefined } | undefined {
-    const isPending = this.#dirty?.has(key) ?? false;
-    return isPending ? { value: this.#overlay?.get(key) } : undefined;
   }
 
   /** One key was updated in the store, from a base that it had just then. */
@@ -353,40 +373,13 @@ export class Draft {
     if (value === undefined) delete data[key];
     else put(data, key, value);
     this.#base = { data: Object.freeze(data), version: base.version + 1 };
-    this.#lay(key, value);
-    this.#dirty?.delete(key);
-    this.#sizes = undefined;
+    this.values.settle(key, value);
     this.accessedAt = now;
   }
 
   /** Another request has written: what is known is out of date. */
   outdated(): void {
     this.#base = undefined;
-  }
-
-  #lay(key: string, value: StoredValue | undefined): void {
-    this.#overlay ??= new Map();
-    this.#dirty ??= new Set();
-    this.#overlay.set(key, value);
-    this.#dirty.add(key);
-  }
-
-  /** The size of each entry, measured when the first one is written. */
-  #entrySizes(): Map<string, number> {
-    if (this.#sizes !== undefined) return this.#sizes;
-    this.#sizes = new Map();
-    for (const key of this.keys()) {
-      this.#sizes.set(key, entrySize(key, this.read(key) as StoredValue));
-    }
-    return this.#sizes;
-  }
-
-  #sizeWithout(key: string): number {
-    let size = 0;
-    for (const [other, bytes] of this.#entrySizes()) {
-      if (other !== key) size += bytes;
-    }
-    return size;
   }
 }
 

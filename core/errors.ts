@@ -12,6 +12,7 @@
  * | `"store-failed"` | the provider threw; `cause` is what it threw | answer 503 |
  * | `"timeout"` | the provider did not answer in time | answer 503 |
  * | `"too-large"` | the data would exceed the size limit | store less, or raise `maxSize` |
+ * | `"too-many-sessions"` | the user has `maxSessions` already and `onMaxSessions` is `"reject"` | let them sign out elsewhere |
  * | `"unsendable"` | the response cannot carry the cookie that is due | answer with a fresh response |
  */
 export type SessionErrorCode =
@@ -24,6 +25,7 @@ export type SessionErrorCode =
   | "store-failed"
   | "timeout"
   | "too-large"
+  | "too-many-sessions"
   | "unsendable";
 
 /**

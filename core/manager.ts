@@ -1,5 +1,6 @@
 import { Collector } from "./collector.ts";
 import { Committer } from "./committer.ts";
+import { isCrossOrigin } from "./cross_origin.ts";
 import type { Host } from "./draft.ts";
 import { notify, type SessionEvent } from "./events.ts";
 import { isLive, Opener } from "./opener.ts";
@@ -19,8 +20,12 @@ export interface SessionInfo {
   readonly id: string;
   /** What `signIn` called it. */
   readonly label: string | undefined;
+  /** Whether it is the session given as `current`. */
+  readonly isCurrent: boolean;
   /** When it was created, in milliseconds since the Unix epoch. */
   readonly createdAt: number;
+  /** When the user signed in, in milliseconds since the Unix epoch. */
+  readonly authenticatedAt: number | undefined;
   /** When it was last used, in milliseconds since the Unix epoch. */
   readonly accessedAt: number;
   /** When it ends unless it is used, in milliseconds since the Unix epoch. */
@@ -78,6 +83,7 @@ export class Manager<Data extends object = AnyData> {
   readonly #committer: Committer;
   readonly #collector: Collector;
   readonly #ownsProvider: boolean;
+  readonly #stopObserving: (() => void) | undefined;
 
   /**
    * A manager with a provider and a collector of its own.
@@ -106,6 +112,9 @@ export class Manager<Data extends object = AnyData> {
       settings.touchInterval ?? opened.touchInterval,
     );
     this.#collector = new Collector(store, now, gcInterval);
+    this.#stopObserving = opened.observe?.((type, id) => {
+      this.#notify({ type, id });
+    });
   }
 
   /**
@@ -161,7 +170,9 @@ export class Manager<Data extends object = AnyData> {
 
   /**
    * Wraps a handler: starts the session, calls the handler, commits. When the
-   * handler throws, its changes are discarded and the error goes on.
+   * handler throws, its changes are discarded and the error goes on. A request
+   * that another site's page made and that could change something is answered
+   * with 403 (see `crossOriginProtection`).
    *
    * @param handler Gets the request, the session, and whatever else the server
    * passes: Deno's `info`, Bun's `server`.
@@ -173,7 +184,16 @@ export class Manager<Data extends object = AnyData> {
   >(
     handler: SessionHandler<Data, Args, Answer>,
   ): (request: Request, ...args: Args) => Promise<Answer> {
+    const { crossOriginProtection, trustedOrigins } = this.#settings;
     return async (request, ...args) => {
+      if (crossOriginProtection && isCrossOrigin(request, trustedOrigins)) {
+        this.#notify({
+          type: "refused",
+          reason: "cross-origin",
+          id: undefined,
+        });
+        return forbidden() as Answer;
+      }
       const started = this.start(request);
       const session = isPromise(started) ? await started : started;
       try {
@@ -206,9 +226,13 @@ export class Manager<Data extends object = AnyData> {
    * Lists a user's live sessions, the latest used first.
    *
    * @param principal The user, as given to `signIn`.
+   * @param options `current` marks one of them, the one that asks.
    * @throws {TypeError} If `principal` names nobody.
    */
-  async list(principal: string): Promise<SessionInfo[]> {
+  async list(
+    principal: string,
+    options: { readonly current?: Session<Data> } = {},
+  ): Promise<SessionInfo[]> {
     checkPrincipal("list sessions", principal);
     const now = this.#settings.now();
     const found = await this.#store.list(principal, now);
@@ -217,7 +241,9 @@ export class Manager<Data extends object = AnyData> {
       .map(({ id, record }) => ({
         id,
         label: record.label,
+        isCurrent: id === options.current?.id,
         createdAt: record.createdAt,
+        authenticatedAt: record.authenticatedAt,
         accessedAt: record.accessedAt,
         expiresAt: record.expiresAt,
       }))
@@ -270,12 +296,25 @@ export class Manager<Data extends object = AnyData> {
   }
 
   /**
+   * Ends every session of the provider, whoever's it is: after a leak, or a
+   * change that no old session may survive.
+   *
+   * @returns How many there were.
+   */
+  async destroyEverything(): Promise<number> {
+    const count = await this.#store.clear();
+    this.#notify({ type: "destroyed-everything", count });
+    return count;
+  }
+
+  /**
    * Stops the collector and refuses every later call. Closes the provider if
    * the manager made it from a name or URL; one that was handed in belongs to
    * the caller. Twice is safe.
    */
   async close(): Promise<void> {
     this.#collector.stop();
+    this.#stopObserving?.();
     await this.#store.close(this.#ownsProvider);
   }
 
@@ -287,6 +326,13 @@ export class Manager<Data extends object = AnyData> {
   #notify(event: SessionEvent): void {
     notify(this.#settings.onEvent, event);
   }
+}
+
+function forbidden(): Response {
+  return new Response("Forbidden: the request comes from another site\n", {
+    status: 403,
+    headers: { "content-type": "text/plain" },
+  });
 }
 
 function checkPrincipal(doing: string, principal: string | undefined): string {
@@ -305,6 +351,7 @@ const PROVIDER_CALLS = [
   "gc",
   "list",
   "destroyAll",
+  "clear",
   "close",
 ] as const;
 

@@ -1,9 +1,16 @@
 import { cookieValueAt, findCookie } from "./cookie.ts";
-import { Draft, type Host } from "./draft.ts";
+import { type Arrival, Draft, type Host } from "./draft.ts";
 import { notify, type RefusalReason } from "./events.ts";
 import type { Awaitable, SessionRecord } from "./provider.ts";
 import { isPromise } from "./store.ts";
-import { hashesEqual, hashSecret, idOf, isToken, secretOf } from "./token.ts";
+import {
+  digest,
+  idOf,
+  isHashOf,
+  isSameFamily,
+  isToken,
+  secretOf,
+} from "./token.ts";
 
 /** Finds the session that a request's cookie opens, if it opens one. */
 export class Opener {
@@ -16,17 +23,20 @@ export class Opener {
   /** The draft of a stored session, or of a new one. */
   open(request: Request): Awaitable<Draft> {
     const { settings, store } = this.#host;
-    const now = settings.now();
     const header = request.headers.get("cookie");
-    if (header === null) return new Draft(this.#host, now, false);
-    const at = findCookie(header, settings.cookie.name);
-    if (at === -1) return new Draft(this.#host, now, false);
+    const at = header === null ? -1 : findCookie(header, settings.cookie.name);
+    const arrival: Arrival = {
+      at: settings.now(),
+      hadCookie: at !== -1,
+      fingerprint: this.#fingerprintOf(request),
+    };
+    if (header === null || at === -1) return new Draft(this.#host, arrival);
     const token = this.#tokenAt(header, at);
-    if (token === undefined) return new Draft(this.#host, now, true);
-    const record = store.read(idOf(token), now);
+    if (token === undefined) return new Draft(this.#host, arrival);
+    const record = store.read(idOf(token), arrival.at);
     return isPromise(record)
-      ? record.then((found) => this.#opened(token, found, now))
-      : this.#opened(token, record, now);
+      ? record.then((found) => this.#opened(token, found, arrival))
+      : this.#opened(token, record, arrival);
   }
 
   #tokenAt(header: string, first: number): string | undefined {
@@ -45,18 +55,85 @@ export class Opener {
   #opened(
     token: string,
     record: SessionRecord | undefined,
-    now: number,
-  ): Draft {
-    if (record === undefined || !isLive(record, now)) {
+    arrival: Arrival,
+  ): Awaitable<Draft> {
+    if (record === undefined || !isLive(record, arrival.at)) {
       this.#refused("unknown", idOf(token));
-      return new Draft(this.#host, now, true);
+      return new Draft(this.#host, arrival);
     }
-    const secretHash = hashSecret(secretOf(token));
-    if (!isAccepted(record, secretHash, now)) {
-      this.#refused("wrong-secret", idOf(token));
-      return new Draft(this.#host, now, true);
+    const secretHash = acceptedHash(record, token, arrival.at);
+    if (secretHash === undefined) {
+      return this.#turnedAway(token, record, arrival);
     }
-    return new Draft(this.#host, now, true, { token, secretHash, record });
+    if (this.#hasChanged(token, record, arrival)) {
+      this.#refused("fingerprint", idOf(token));
+      return new Draft(this.#host, arrival);
+    }
+    return new Draft(this.#host, arrival, { token, secretHash, record });
+  }
+
+  /** A request that names a live session but does not open it. */
+  #turnedAway(
+    token: string,
+    record: SessionRecord,
+    arrival: Arrival,
+  ): Awaitable<Draft> {
+    const draft = new Draft(this.#host, arrival);
+    // Knowing the id is not enough to end a session; having had its cookie is.
+    if (isSameFamily(record.secretHash, secretOf(token))) {
+      return this.#reused(token, record, draft);
+    }
+    const { renewGrace } = this.#host.settings;
+    draft.isSuperseded = record.previous !== undefined &&
+      isHashOf(record.previous.secretHash, digest(secretOf(token))) &&
+      arrival.at < record.renewedAt + renewGrace * 1000;
+    const reason = draft.isSuperseded ? "superseded" : "wrong-secret";
+    this.#refused(reason, idOf(token));
+    return draft;
+  }
+
+  #reused(
+    token: string,
+    { principal }: SessionRecord,
+    draft: Draft,
+  ): Awaitable<Draft> {
+    const { settings, store } = this.#host;
+    const id = idOf(token);
+    const event = { type: "reused", id, principal } as const;
+    if (settings.onReuse === "report") {
+      notify(settings.onEvent, event);
+      return draft;
+    }
+    const destroyed = store.destroy(id);
+    if (!isPromise(destroyed)) {
+      notify(settings.onEvent, event);
+      return draft;
+    }
+    return destroyed.then(() => {
+      notify(settings.onEvent, event);
+      return draft;
+    });
+  }
+
+  #fingerprintOf(request: Request): string | undefined {
+    const { fingerprint } = this.#host.settings;
+    return fingerprint === undefined ? undefined : digest(fingerprint(request));
+  }
+
+  /** Whether the client looks different, and that is reason to refuse it. */
+  #hasChanged(
+    token: string,
+    { fingerprint, principal }: SessionRecord,
+    arrival: Arrival,
+  ): boolean {
+    if (fingerprint === arrival.fingerprint) return false;
+    if (fingerprint === undefined || arrival.fingerprint === undefined) {
+      return false;
+    }
+    const { onEvent, onFingerprintChange } = this.#host.settings;
+    const id = idOf(token);
+    notify(onEvent, { type: "fingerprint-changed", id, principal });
+    return onFingerprintChange === "refuse";
   }
 
   #refused(reason: RefusalReason, id?: string): undefined {
@@ -68,16 +145,20 @@ export class Opener {
 export function isLive(record: SessionRecord, now: number): boolean {
   return record.expiresAt > now &&
     record.accessedAt + record.idleTimeout * 1000 > now &&
-    record.createdAt + record.absoluteTimeout * 1000 > now;
+    (record.authenticatedAt ?? record.createdAt) +
+          record.absoluteTimeout * 1000 > now;
 }
 
-function isAccepted(
+/** The record's hash of the token's secret, if it opens the session. */
+function acceptedHash(
   record: SessionRecord,
-  secretHash: string,
+  token: string,
   now: number,
-): boolean {
-  if (hashesEqual(record.secretHash, secretHash)) return true;
+): string | undefined {
+  const secretDigest = digest(secretOf(token));
+  if (isHashOf(record.secretHash, secretDigest)) return record.secretHash;
   const { previous } = record;
-  return previous !== undefined && previous.expiresAt > now &&
-    hashesEqual(previous.secretHash, secretHash);
+  const isInGrace = previous !== undefined && previous.expiresAt > now &&
+    isHashOf(previous.secretHash, secretDigest);
+  return isInGrace ? previous.secretHash : undefined;
 }

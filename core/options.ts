@@ -4,6 +4,7 @@ import {
   MAX_COOKIE_AGE,
   resolveCookie,
 } from "./cookie.ts";
+import { resolveOrigins } from "./cross_origin.ts";
 import type { SessionListener } from "./events.ts";
 import type { Provider } from "./provider.ts";
 
@@ -12,6 +13,12 @@ export const DEFAULT_IDLE_TIMEOUT = 3600;
 
 /** The absolute timeout unless the options say otherwise: 12 hours, in seconds. */
 export const DEFAULT_ABSOLUTE_TIMEOUT = 43_200;
+
+/** The age at which a secret is replaced unless the options say otherwise, in seconds. */
+export const DEFAULT_RENEW_INTERVAL = 900;
+
+/** The grace of a replaced secret unless the options say otherwise, in seconds. */
+export const DEFAULT_RENEW_GRACE = 30;
 
 /** How a `Manager` works. Every option is checked when the manager is made. */
 export interface ManagerOptions {
@@ -32,12 +39,78 @@ export interface ManagerOptions {
    */
   readonly idleTimeout?: number | undefined;
   /**
-   * How long a session lives at most, in seconds from its creation; at least
-   * `idleTimeout`, and at most 34,560,000 (400 days) for a persistent cookie.
+   * How long a session lives at most, in seconds from the last sign-in, else
+   * from its creation; at least `idleTimeout`, and at most 34,560,000 (400 days) for a persistent cookie.
    *
    * @default {43200}
    */
   readonly absoluteTimeout?: number | undefined;
+  /**
+   * How old a secret must be, in seconds, for the next request to get a new one;
+   * 0 for never. The shorter, the sooner a copied cookie is found out.
+   *
+   * @default {900}
+   */
+  readonly renewInterval?: number | undefined;
+  /**
+   * How long the old secret goes on working, in seconds after the first use of
+   * the new one, for requests that were on their way. At most half of
+   * `renewInterval`.
+   *
+   * @default {30}
+   */
+  readonly renewGrace?: number | undefined;
+  /**
+   * What happens when a replaced secret is used after its grace, which is the
+   * mark of a copied cookie: the session is destroyed for whoever holds it, or
+   * only a `reused` event tells.
+   *
+   * @default {"destroy"}
+   */
+  readonly onReuse?: "destroy" | "report" | undefined;
+  /**
+   * How many sessions one user can have at a time.
+   *
+   * @default {Infinity}
+   */
+  readonly maxSessions?: number | undefined;
+  /**
+   * What happens when a user with `maxSessions` sessions signs in: the one that
+   * signed in first ends, or the commit fails with `"too-many-sessions"` and
+   * leaves the visitor as they were.
+   *
+   * @default {"evict-oldest"}
+   */
+  readonly onMaxSessions?: "evict-oldest" | "reject" | undefined;
+  /**
+   * Whether `handle` answers 403 to requests of other sites that could change
+   * something, as browsers tell by `Sec-Fetch-Site` and `Origin`.
+   *
+   * @default {true}
+   */
+  readonly crossOriginProtection?: boolean | undefined;
+  /**
+   * Origins that may send such requests all the same, such as
+   * `https://accounts.example.org`.
+   *
+   * @default {[]}
+   */
+  readonly trustedOrigins?: readonly string[] | undefined;
+  /**
+   * Describes the client, for instance by its `User-Agent`. A change raises a
+   * `fingerprint-changed` event. A signal, no defence: whoever copies a cookie
+   * can copy a header. What it returns is stored as a digest.
+   *
+   * @default {undefined}
+   */
+  readonly fingerprint?: ((request: Request) => string) | undefined;
+  /**
+   * What else happens when the fingerprint changes: nothing, or the request gets
+   * a new session, so that the user has to sign in again.
+   *
+   * @default {"report"}
+   */
+  readonly onFingerprintChange?: "report" | "refuse" | undefined;
   /**
    * How long ago the last access must be, in seconds, for a request that only
    * reads to be worth a write. The idle timeout may end that much too early.
@@ -78,7 +151,7 @@ export interface ManagerOptions {
 export interface Lifetime {
   /** How long it lives without a request, in seconds. */
   readonly idleTimeout: number;
-  /** How long it lives at most, in seconds from its creation. */
+  /** How long it lives at most, in seconds from sign-in, else from creation. */
   readonly absoluteTimeout: number;
   /** Whether its cookie outlives the browser. */
   readonly persistent: boolean;
@@ -88,6 +161,15 @@ export interface Lifetime {
 export interface Settings {
   readonly cookie: CookieTemplate;
   readonly lifetime: Lifetime;
+  readonly renewInterval: number;
+  readonly renewGrace: number;
+  readonly onReuse: "destroy" | "report";
+  readonly maxSessions: number;
+  readonly onMaxSessions: "evict-oldest" | "reject";
+  readonly crossOriginProtection: boolean;
+  readonly trustedOrigins: ReadonlySet<string>;
+  readonly fingerprint: ((request: Request) => string) | undefined;
+  readonly onFingerprintChange: "report" | "refuse";
   readonly touchInterval: number | undefined;
   readonly gcInterval: number;
   readonly timeout: number;
@@ -96,21 +178,11 @@ export interface Settings {
   readonly onEvent: SessionListener | undefined;
 }
 
+/** What cannot be done when an option is wrong. */
+const MAKING = "create Manager";
+
 /** The longest delay of a timer, in seconds: 2^31 - 1 ms. */
 const MAX_TIMER = 2_147_483;
-
-const OPTION_NAMES: ReadonlySet<string> = new Set([
-  "provider",
-  "cookie",
-  "idleTimeout",
-  "absoluteTimeout",
-  "touchInterval",
-  "gcInterval",
-  "timeout",
-  "maxSize",
-  "now",
-  "onEvent",
-]);
 
 /**
  * Checks a manager's options and settles their defaults.
@@ -119,49 +191,66 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
  * @throws {RangeError} If a number is out of range.
  */
 export function resolveOptions(options: ManagerOptions): Settings {
-  const doing = "create Manager";
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) {
-      throw new TypeError(`Cannot ${doing}: unknown option: received ${name}`);
-    }
-  }
   const {
+    provider: _provider,
+    cookie: cookieOptions,
     idleTimeout = DEFAULT_IDLE_TIMEOUT,
     absoluteTimeout = DEFAULT_ABSOLUTE_TIMEOUT,
+    renewInterval = DEFAULT_RENEW_INTERVAL,
+    renewGrace = DEFAULT_RENEW_GRACE,
+    onReuse = "destroy",
+    maxSessions = Infinity,
+    onMaxSessions = "evict-oldest",
+    crossOriginProtection = true,
+    trustedOrigins = [],
+    fingerprint,
+    onFingerprintChange = "report",
     touchInterval,
     gcInterval = 60,
     timeout = 5,
     maxSize = 65_536,
     now = Date.now,
     onEvent,
+    ...others
   } = options;
-  const cookie = resolveCookie(options.cookie);
+  checkNoOthers(others);
+  const cookie = resolveCookie(cookieOptions);
   const lifetime = {
     idleTimeout,
     absoluteTimeout,
     persistent: cookie.persistent,
   };
-  checkLifetime(doing, lifetime);
-  if (touchInterval !== undefined) {
-    checkSeconds(doing, "touchInterval", touchInterval, { zero: true });
-    if (touchInterval >= idleTimeout) {
-      throw new RangeError(
-        `Cannot ${doing}: touchInterval must be below idleTimeout: received ${touchInterval} and ${idleTimeout}`,
-      );
-    }
+  checkLifetime(MAKING, lifetime);
+  checkRenewal(renewInterval, renewGrace);
+  checkChoice("onReuse", onReuse, ["destroy", "report"]);
+  if (maxSessions !== Infinity) {
+    checkCount("maxSessions", maxSessions, "sessions");
   }
-  checkSeconds(doing, "gcInterval", gcInterval, { zero: true, max: MAX_TIMER });
-  checkSeconds(doing, "timeout", timeout, { max: MAX_TIMER });
-  if (!Number.isSafeInteger(maxSize) || maxSize <= 0) {
-    throw new RangeError(
-      `Cannot ${doing}: maxSize must be a positive whole number of bytes: received ${maxSize}`,
-    );
-  }
-  checkFunction(doing, "now", now);
-  if (onEvent !== undefined) checkFunction(doing, "onEvent", onEvent);
+  checkChoice("onMaxSessions", onMaxSessions, ["evict-oldest", "reject"]);
+  checkFlag("crossOriginProtection", crossOriginProtection);
+  checkFunction("fingerprint", fingerprint);
+  checkChoice("onFingerprintChange", onFingerprintChange, ["report", "refuse"]);
+  checkTouchInterval(touchInterval, idleTimeout);
+  checkSeconds(MAKING, "gcInterval", gcInterval, {
+    zero: true,
+    max: MAX_TIMER,
+  });
+  checkSeconds(MAKING, "timeout", timeout, { max: MAX_TIMER });
+  checkCount("maxSize", maxSize, "bytes");
+  checkFunction("now", now);
+  checkFunction("onEvent", onEvent);
   return {
     cookie,
     lifetime,
+    renewInterval,
+    renewGrace,
+    onReuse,
+    maxSessions,
+    onMaxSessions,
+    crossOriginProtection,
+    trustedOrigins: resolveOrigins(trustedOrigins),
+    fingerprint,
+    onFingerprintChange,
     touchInterval,
     gcInterval,
     timeout,
@@ -205,17 +294,88 @@ function checkSeconds(
   value: number,
   { zero = false, max = Number.MAX_SAFE_INTEGER / 1000 } = {},
 ): void {
-  const isInRange = zero ? value >= 0 : value > 0;
-  if (typeof value === "number" && isInRange && value <= max) return;
+  checkNumber(doing, name, value, "seconds");
+  if (value > max) {
+    throw new RangeError(
+      `Cannot ${doing}: ${name} must not exceed ${max} seconds: received ${value}`,
+    );
+  }
+  if (zero ? value >= 0 : value > 0) return;
   const kind = zero ? "zero or a positive number" : "a positive number";
   throw new RangeError(
     `Cannot ${doing}: ${name} must be ${kind} of seconds: received ${value}`,
   );
 }
 
-function checkFunction(doing: string, name: string, value: unknown): void {
-  if (typeof value === "function") return;
+function checkNumber(
+  doing: string,
+  name: string,
+  value: unknown,
+  unit: string,
+): void {
+  if (typeof value === "number") return;
   throw new TypeError(
-    `Cannot ${doing}: ${name} must be a function: received ${typeof value}`,
+    `Cannot ${doing}: ${name} must be a number of ${unit}: received ${typeof value}`,
   );
+}
+
+function checkRenewal(interval: number, grace: number): void {
+  checkSeconds(MAKING, "renewInterval", interval, { zero: true });
+  checkSeconds(MAKING, "renewGrace", grace, { zero: true });
+  if (interval === 0 || grace <= interval / 2) return;
+  throw new RangeError(
+    `Cannot ${MAKING}: renewGrace must be at most half of renewInterval: received ${grace} and ${interval}`,
+  );
+}
+
+function checkTouchInterval(
+  touchInterval: number | undefined,
+  idleTimeout: number,
+): void {
+  if (touchInterval === undefined) return;
+  checkSeconds(MAKING, "touchInterval", touchInterval, { zero: true });
+  if (touchInterval < idleTimeout) return;
+  throw new RangeError(
+    `Cannot ${MAKING}: touchInterval must be below idleTimeout: received ${touchInterval} and ${idleTimeout}`,
+  );
+}
+
+function checkCount(name: string, value: number, unit: string): void {
+  checkNumber(MAKING, name, value, unit);
+  if (Number.isSafeInteger(value) && value > 0) return;
+  throw new RangeError(
+    `Cannot ${MAKING}: ${name} must be a positive whole number of ${unit}: received ${value}`,
+  );
+}
+
+function checkChoice(
+  name: string,
+  value: string,
+  choices: readonly string[],
+): void {
+  if (choices.includes(value)) return;
+  const quoted = choices.map((choice) => `"${choice}"`).join(" or ");
+  throw new TypeError(
+    `Cannot ${MAKING}: ${name} must be ${quoted}: received ${value}`,
+  );
+}
+
+function checkFlag(name: string, value: boolean): void {
+  if (typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot ${MAKING}: ${name} must be true or false: received ${value}`,
+  );
+}
+
+function checkFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new TypeError(
+    `Cannot ${MAKING}: ${name} must be a function: received ${typeof value}`,
+  );
+}
+
+function checkNoOthers(options: object): void {
+  const [name] = Object.keys(options);
+  if (name === undefined) return;
+  throw new TypeError(`Cannot ${MAKING}: unknown option: received ${name}`);
 }

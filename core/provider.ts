@@ -5,9 +5,12 @@ export type Awaitable<T> = T | Promise<T>;
 
 /** A secret that was replaced and may still be used by requests in flight. */
 export interface PreviousSecret {
-  /** SHA-256 of the replaced secret, base64url, 43 characters. */
+  /** What was stored of the replaced secret, as `SessionRecord.secretHash`. */
   readonly secretHash: string;
-  /** When its grace ends, in milliseconds since the Unix epoch. */
+  /**
+   * The first instant at which it opens nothing, in milliseconds since the Unix
+   * epoch; `Number.MAX_SAFE_INTEGER` as long as nobody has used the new one.
+   */
   readonly expiresAt: number;
 }
 
@@ -20,14 +23,23 @@ export interface SessionRecord {
   readonly data: StoredData;
   /** Starts at 1; every successful `update` adds one. */
   readonly version: number;
-  /** SHA-256 of the current secret, base64url, 43 characters. */
+  /**
+   * What is stored of the current secret: 59 characters of base64url, to a
+   * provider an opaque text that is compared as a whole.
+   */
   readonly secretHash: string;
-  /** The secret before the current one, while anybody may still hold it. */
+  /** When it was minted, in milliseconds since the Unix epoch. */
+  readonly renewedAt: number;
+  /** The secret before the current one. */
   readonly previous?: PreviousSecret | undefined;
   /** Who is signed in, as the application names its users. */
   readonly principal?: string | undefined;
   /** What to call the session in a list of signed-in devices. */
   readonly label?: string | undefined;
+  /** When they signed in, in milliseconds since the Unix epoch. */
+  readonly authenticatedAt?: number | undefined;
+  /** A digest of what the client looked like, if the manager asks for one. */
+  readonly fingerprint?: string | undefined;
   /** When the session was created, in milliseconds since the Unix epoch. */
   readonly createdAt: number;
   /** When it was last used, in milliseconds since the Unix epoch. */
@@ -40,7 +52,7 @@ export interface SessionRecord {
   readonly expiresAt: number;
   /** How long it lives without a request, in seconds. */
   readonly idleTimeout: number;
-  /** How long it lives at most, in seconds from its creation. */
+  /** How long it lives at most, in seconds from sign-in, else from creation. */
   readonly absoluteTimeout: number;
   /** Whether its cookie outlives the browser. */
   readonly persistent: boolean;
@@ -55,17 +67,23 @@ export interface SessionChange {
   readonly set?: StoredData | undefined;
   /** The keys removed. No key is in both `set` and `delete`. */
   readonly delete?: readonly string[] | undefined;
-  /** SHA-256 of the new secret, when the token is replaced. */
+  /** What to store of the new secret, when the token is replaced. */
   readonly secretHash?: string | undefined;
+  /** When the new secret was minted. */
+  readonly renewedAt?: number | undefined;
   /** The secret before; `null` forgets it. */
   readonly previous?: PreviousSecret | null | undefined;
   /** Who signed in; `null` forgets it. */
   readonly principal?: string | null | undefined;
   /** The name of the device; `null` forgets it. */
   readonly label?: string | null | undefined;
+  /** When they signed in; `null` forgets it. */
+  readonly authenticatedAt?: number | null | undefined;
+  /** What the client looks like; `null` forgets it. */
+  readonly fingerprint?: string | null | undefined;
   /** A new idle timeout in seconds. */
   readonly idleTimeout?: number | undefined;
-  /** A new absolute timeout in seconds from creation. */
+  /** A new absolute timeout in seconds. */
   readonly absoluteTimeout?: number | undefined;
   /** Whether the cookie outlives the browser from now on. */
   readonly persistent?: boolean | undefined;
@@ -91,6 +109,17 @@ export interface StoredSession {
   /** Its record. */
   readonly record: SessionRecord;
 }
+
+/**
+ * Hears of sessions that a provider removed by itself.
+ *
+ * @param reason Whether its time was up, or room was needed.
+ * @param id The id of the session that is gone.
+ */
+export type RemovalObserver = (
+  reason: "expired" | "evicted",
+  id: string,
+) => void;
 
 /**
  * Where sessions are kept. Implement these calls, put the result through
@@ -186,6 +215,22 @@ export interface Provider {
    * @returns How many there were; expired ones may or may not count.
    */
   destroyAll(principal: string, except?: string): Awaitable<number>;
+
+  /**
+   * Ends every session that the provider keeps.
+   *
+   * @returns How many there were; expired ones may or may not count.
+   */
+  clear(): Awaitable<number>;
+
+  /**
+   * Tells somebody of each session that it removes because it has expired or
+   * was evicted. Leave it out if the store does that by itself.
+   *
+   * @param observer Called after each removal; must not throw.
+   * @returns Stops it.
+   */
+  observe?(observer: RemovalObserver): () => void;
 
   /**
    * Releases timers, statements and the connections that it opened itself.

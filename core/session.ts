@@ -1,5 +1,6 @@
 import { updateAtomically } from "./atomic_update.ts";
 import { Draft, viewed } from "./draft.ts";
+import { checkFormToken, makeFormToken } from "./form_token.ts";
 import type { Lifetime } from "./options.ts";
 import type { ReadonlyDeep } from "./value.ts";
 
@@ -121,7 +122,27 @@ export class Session<Data extends object = AnyData> {
    * epoch.
    */
   get expiresAt(): number {
-    return this.#draft.deadline(this.#draft.startedAt);
+    return this.#draft.deadline(this.#draft.arrival.at);
+  }
+
+  /**
+   * When the user signed in or last proved who they are, in milliseconds since
+   * the Unix epoch; `undefined` for a visitor.
+   */
+  get authenticatedAt(): number | undefined {
+    return this.#draft.authenticatedAt;
+  }
+
+  /**
+   * Whether the user proved who they are not long ago: ask for the password
+   * again before something delicate if not (step-up authentication, ASVS 7.5).
+   *
+   * @param seconds How long ago it may be.
+   */
+  isFresh(seconds: number): boolean {
+    const { authenticatedAt, arrival } = this.#draft;
+    return authenticatedAt !== undefined &&
+      arrival.at - authenticatedAt < seconds * 1000;
   }
 
   /**
@@ -240,16 +261,19 @@ export class Session<Data extends object = AnyData> {
    * Replaces the token: from the commit on, the old cookie is worth nothing.
    * Call it whenever privileges change; `signIn` does by itself.
    *
+   * @param options `reauthenticated` says that the user has just proven again
+   * who they are: sets `authenticatedAt` and starts the absolute timeout anew.
    * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
    * too late.
    */
-  regenerate(): void {
-    this.#draft.renew();
+  regenerate(options: { readonly reauthenticated?: boolean } = {}): void {
+    this.#draft.renew(options.reauthenticated ?? false);
   }
 
   /**
    * Binds the session to a user and replaces its token, so that a cookie
    * planted or seen before is worth nothing after (session fixation, OWASP).
+   * The absolute timeout starts anew.
    * Keeps data and lifetime of a visitor who was not signed in; drops those of
    * another user.
    *
@@ -282,10 +306,37 @@ export class Session<Data extends object = AnyData> {
    * Ends the session for good, on every device that holds its cookie. Reads
    * find nothing from now on. Safe to repeat.
    *
+   * @param options `clearSiteData` also makes the browser forget its cache, all
+   * cookies and whatever scripts have stored for the site.
    * @throws {SessionError} With code `"committed"`, if it is too late.
    */
-  destroy(): void {
-    this.#draft.destroy();
+  destroy(options: { readonly clearSiteData?: boolean } = {}): void {
+    this.#draft.destroy(options.clearSiteData ?? false);
+  }
+
+  /**
+   * A value for a hidden field of a form, which shows that the form came from a
+   * page of this session. Different in each response, valid until the user signs
+   * in or the token is regenerated. A new session is stored for it.
+   *
+   * @returns 86 characters of base64url.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late for a session that is not stored.
+   */
+  formToken(): string {
+    if (!this.#draft.isStored) {
+      this.#draft.checkChangeable("make form token");
+    }
+    return makeFormToken(this.#draft.family);
+  }
+
+  /**
+   * Checks what came back in the hidden field, in constant time.
+   *
+   * @param value The field's value, whatever it is.
+   */
+  checkFormToken(value: unknown): boolean {
+    return !this.isNew && checkFormToken(this.#draft.family, value);
   }
 
   /** What may be known of the session: never its data, never its token. */

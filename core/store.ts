@@ -102,6 +102,10 @@ export class Store {
     );
   }
 
+  clear(): Awaitable<number> {
+    return this.#call("clear", () => this.#provider.clear());
+  }
+
   /** Refuses every later call; closes the provider too if `owned`. */
   async close(owned: boolean): Promise<void> {
     if (this.#isClosed) return;
@@ -170,4 +174,5 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   gc: "collect expired sessions",
   list: "list sessions",
   destroyAll: "destroy sessions",
+  clear: "destroy every session",
 };

@@ -11,6 +11,9 @@ export const SECRET_LENGTH = 32;
 export const TOKEN_LENGTH: number = ID_LENGTH + SECRET_LENGTH;
 
 const TOKEN_BYTES = 42;
+const SECRET_BYTES = 24;
+const DIGEST_LENGTH = 43;
+const FAMILY_DIGEST_LENGTH = 16;
 
 /**
  * Random bytes for many tokens at once: filling a small array costs about as
@@ -29,9 +32,14 @@ export function mintToken(): string {
   return takeRandom(TOKEN_BYTES);
 }
 
-/** Makes a new secret for a session that keeps its id. */
+/** Makes a new secret of a new family, for a session that keeps its id. */
 export function mintSecret(): string {
-  return takeRandom(24);
+  return takeRandom(SECRET_BYTES);
+}
+
+/** Makes a new secret of the same family as another. */
+export function renewSecret(secret: string): string {
+  return familyOf(secret) + takeRandom(SECRET_BYTES / 2);
 }
 
 function takeRandom(bytes: number): string {
@@ -62,21 +70,59 @@ export function secretOf(token: string): string {
   return token.slice(ID_LENGTH);
 }
 
-/** What is stored of a secret: its SHA-256 in base64url, 43 characters. */
-export function hashSecret(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
+/**
+ * The first half of a secret: 12 random bytes that all secrets of a session
+ * share until its privileges change. Whoever shows it has had a cookie of that
+ * session, however old.
+ */
+export function familyOf(secret: string): string {
+  return secret.slice(0, SECRET_LENGTH / 2);
+}
+
+/** SHA-256 in base64url, 43 characters. */
+export function digest(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
 }
 
 /**
- * Compares two hashes in a time that depends on their length alone. A loop over
- * strings, because `timingSafeEqual` needs two buffers and costs five times as
- * much; what could leak through it is a hash, which opens nothing.
+ * What is stored of a secret: its digest, then 16 characters of its family's
+ * digest.
+ */
+export function hashSecret(secret: string): string {
+  return digest(secret) + familyDigest(secret);
+}
+
+/** Whether a stored hash is that of the secret with this digest. */
+export function isHashOf(secretHash: string, secretDigest: string): boolean {
+  return startsEqual(secretHash, secretDigest, 0);
+}
+
+/** Whether a stored hash is that of a secret of the same family as this one. */
+export function isSameFamily(secretHash: string, secret: string): boolean {
+  return startsEqual(secretHash, familyDigest(secret), DIGEST_LENGTH);
+}
+
+function familyDigest(secret: string): string {
+  return digest(familyOf(secret)).slice(0, FAMILY_DIGEST_LENGTH);
+}
+
+/**
+ * Compares two stored hashes in a time that depends on their length alone.
  */
 export function hashesEqual(a: string, b: string): boolean {
-  if (a.length !== b.length) return false;
+  return a.length === b.length && startsEqual(a, b, 0);
+}
+
+/**
+ * Whether a part of a text is equal to another text, in a time that depends on
+ * the length alone. A loop over strings, because `timingSafeEqual` needs two
+ * buffers and costs five times as much; what could leak through it is a hash,
+ * which opens nothing.
+ */
+function startsEqual(text: string, part: string, from: number): boolean {
   let difference = 0;
-  for (let index = 0; index < a.length; index++) {
-    difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
+  for (let index = 0; index < part.length; index++) {
+    difference |= text.charCodeAt(from + index) ^ part.charCodeAt(index);
   }
   return difference === 0;
 }

@@ -268,10 +268,10 @@ class IntakeWalk {
     this.grow('{"$":["Map",]}'.length + brackets(map.size));
     for (const [key, item] of map) {
       this.grow("[,]".length);
-      const storedKey = this.copy(key);
-      if (typeof storedKey === "object" && storedKey !== null) {
-        throw this.#refusal("is a Map with a key that is not primitive");
+      if (!isStorableKey(key)) {
+        throw this.#refusal("is a Map with a key that cannot be stored");
       }
+      const storedKey = this.copy(key) as StoredKey;
       copy.set(storedKey, this.#child(String(storedKey), item));
     }
     return copy;
@@ -295,6 +295,11 @@ class IntakeWalk {
     const path = [this.#key, ...this.#path].map(pathSegment).join("");
     return new TypeError(`Cannot set ${quote(this.#key)}: ${path} ${reason}`);
   }
+}
+
+function isStorableKey(key: unknown): key is StoredKey {
+  if (typeof key === "number") return Number.isFinite(key);
+  return key === null || ["string", "boolean", "bigint"].includes(typeof key);
 }
 
 /** Bytes of the brackets and commas around `count` items. */
@@ -345,7 +350,7 @@ function className(value: object): string {
 
 function pathSegment(segment: string | number, index: number): string {
   if (typeof segment === "number") return `[${segment}]`;
-  if (!/^[A-Za-z_$][\w$]*$/.test(segment)) {
+  if (!/^[A-Za-z_$][\w$]{0,63}$/.test(segment)) {
     return index === 0 ? quote(segment) : `[${quote(segment)}]`;
   }
   return index === 0 ? segment : `.${segment}`;

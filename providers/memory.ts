@@ -23,6 +23,7 @@ import { SessionError } from "../core/errors.ts";
 import type {
   NewSessionRecord,
   Provider,
+  RemovalObserver,
   SessionChange,
   SessionRecord,
   StoredSession,
@@ -91,6 +92,7 @@ export class MemoryProvider implements Provider {
   readonly #entries = new Map<string, Entry>();
   readonly #lanes = new Map<number, Lane>();
   readonly #byPrincipal = new Map<string, Set<Entry>>();
+  readonly #observers = new Set<RemovalObserver>();
   #bytes = 0;
   #created = 0;
   #expired = 0;
@@ -210,13 +212,24 @@ export class MemoryProvider implements Provider {
     return removed;
   }
 
+  /** {@inheritDoc Provider.clear} */
+  clear(): number {
+    this.#checkOpen();
+    const count = this.#entries.size;
+    this.#forget();
+    return count;
+  }
+
+  /** {@inheritDoc Provider.observe} */
+  observe(observer: RemovalObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
   /** {@inheritDoc Provider.close} */
   close(): void {
     this.#isClosed = true;
-    this.#entries.clear();
-    this.#lanes.clear();
-    this.#byPrincipal.clear();
-    this.#bytes = 0;
+    this.#forget();
   }
 
   /** What it holds and did, worked out in constant time. */
@@ -235,8 +248,7 @@ export class MemoryProvider implements Provider {
     this.#checkOpen();
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.expiresAt > now) return entry;
-    this.#remove(entry);
-    this.#expired++;
+    this.#drop(entry, "expired");
     return undefined;
   }
 
@@ -270,8 +282,7 @@ export class MemoryProvider implements Provider {
       const victim = this.#stalest("probation", keep) ??
         this.#stalest("established", keep);
       if (victim === undefined) return;
-      this.#remove(victim);
-      this.#evicted++;
+      this.#drop(victim, "evicted");
     }
   }
 
@@ -281,8 +292,7 @@ export class MemoryProvider implements Provider {
       this.#stalest("established"),
     );
     if (entry === undefined || entry.idleDeadline > now) return false;
-    this.#remove(entry);
-    this.#expired++;
+    this.#drop(entry, "expired");
     return true;
   }
 
@@ -296,6 +306,21 @@ export class MemoryProvider implements Provider {
       if (back !== except) stalest = stalerOf(stalest, back);
     }
     return stalest;
+  }
+
+  #forget(): void {
+    this.#entries.clear();
+    this.#lanes.clear();
+    this.#byPrincipal.clear();
+    this.#bytes = 0;
+  }
+
+  /** Removes a session of its own accord. */
+  #drop(entry: Entry, reason: "expired" | "evicted"): void {
+    this.#remove(entry);
+    if (reason === "expired") this.#expired++;
+    else this.#evicted++;
+    for (const observer of this.#observers) observer(reason, entry.id);
   }
 
   #remove(entry: Entry): void {
@@ -446,15 +471,15 @@ function applied(
   change: SessionChange,
   now: number,
 ): SessionRecord {
-  const { previous, principal, label } = change;
   return toRecord({
     data: appliedData(record.data, change),
     secretHash: change.secretHash ?? record.secretHash,
-    previous: previous === undefined ? record.previous : previous ?? undefined,
-    principal: principal === undefined
-      ? record.principal
-      : principal ?? undefined,
-    label: label === undefined ? record.label : label ?? undefined,
+    renewedAt: change.renewedAt ?? record.renewedAt,
+    previous: changed(record.previous, change.previous),
+    principal: changed(record.principal, change.principal),
+    label: changed(record.label, change.label),
+    authenticatedAt: changed(record.authenticatedAt, change.authenticatedAt),
+    fingerprint: changed(record.fingerprint, change.fingerprint),
     createdAt: record.createdAt,
     accessedAt: now,
     expiresAt: change.expiresAt,
@@ -462,6 +487,14 @@ function applied(
     absoluteTimeout: change.absoluteTimeout ?? record.absoluteTimeout,
     persistent: change.persistent ?? record.persistent,
   }, record.version + 1);
+}
+
+/** A field that a change may leave out, or forget by `null`. */
+function changed<T>(
+  before: T | undefined,
+  after: T | null | undefined,
+): T | undefined {
+  return after === undefined ? before : after ?? undefined;
 }
 
 function appliedData(data: StoredData, change: SessionChange): StoredData {
@@ -480,9 +513,12 @@ function toRecord(source: NewSessionRecord, version: number): SessionRecord {
     data: source.data,
     version,
     secretHash: source.secretHash,
+    renewedAt: source.renewedAt,
     previous: source.previous,
     principal: source.principal,
     label: source.label,
+    authenticatedAt: source.authenticatedAt,
+    fingerprint: source.fingerprint,
     createdAt: source.createdAt,
     accessedAt: source.accessedAt,
     expiresAt: source.expiresAt,

@@ -208,6 +208,8 @@ const NO_FIELDS = {
   previous: undefined,
   principal: undefined,
   label: undefined,
+  authenticatedAt: undefined,
+  fingerprint: undefined,
 };
 
 function idleDeadline({ record }: Row): number {

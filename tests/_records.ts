@@ -31,9 +31,9 @@ export function makeId(number: number): string {
   return `id${number.toString(36).padStart(22, "-")}`;
 }
 
-/** A hash of the right shape: 43 characters of base64url. */
+/** A hash of the right shape: 59 characters of base64url. */
 export function makeHash(name: string): string {
-  return name.padEnd(43, "_");
+  return name.padEnd(59, "_");
 }
 
 /** Data as the manager hands it over: frozen, without prototype. */
@@ -51,6 +51,7 @@ export function makeRecord(options: RecordOptions = {}): NewSessionRecord {
   const record = {
     data: makeData(),
     secretHash: makeHash("secret"),
+    renewedAt: now,
     createdAt: now,
     accessedAt: now,
     idleTimeout: 3600,

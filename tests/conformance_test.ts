@@ -152,6 +152,7 @@ function wrapped(
     get(target, name) {
       const method = target[name as keyof MemoryProvider];
       if (typeof method !== "function") return method;
+      if (name === "observe") return method.bind(target);
       return (...args: never[]) =>
         around(
           String(name),
@@ -166,6 +167,7 @@ function blank(change: SessionChange, secretHash: string, now: number) {
   return {
     data: {},
     secretHash,
+    renewedAt: now,
     createdAt: now,
     accessedAt: now,
     expiresAt: change.expiresAt,

@@ -159,7 +159,7 @@ describe("start", () => {
     assertFalse(await browser.look((session) => session.isNew));
     site.now = START + 60_000;
     assert(await browser.look((session) => session.isNew));
-    assertEquals(refusals(site), ["unknown"]);
+    assertEquals(refusals(site), ["expired", "unknown"]);
   });
 
   it("ends a session at its absolute timeout however often it is used", async () => {
@@ -687,17 +687,22 @@ describe("the sessions of a user", () => {
 
   it("are listed, the latest used first, without anything that opens one", async () => {
     const [site, laptop, phone] = await devices();
-    const list = await site.manager.list("ada");
+    const current = await site.start(laptop.cookie);
+    const list = await site.manager.list("ada", { current });
     assertEquals(list, [{
       id: phone.token.slice(0, 24),
       label: "Phone",
+      isCurrent: false,
       createdAt: START + 10_000,
+      authenticatedAt: START + 10_000,
       accessedAt: START + 10_000,
       expiresAt: START + 3_610_000,
     }, {
       id: laptop.token.slice(0, 24),
       label: "Laptop",
+      isCurrent: true,
       createdAt: START,
+      authenticatedAt: START,
       accessedAt: START,
       expiresAt: START + 3_600_000,
     }]);

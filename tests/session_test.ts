@@ -640,7 +640,7 @@ describe("lifetime", () => {
     const browser = await visitor();
     await browser.visit((session) => session.lifetime({ persistent: true }));
     browser.site.pass(200);
-    const response = await browser.visit((session) => session.signIn("ada"));
+    const response = await browser.visit((session) => session.regenerate());
     const [cookie] = response.headers.getSetCookie();
     assert(cookie?.endsWith("; Max-Age=43000"), cookie);
   });

@@ -1,10 +1,354 @@
-import { assertEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertMatch,
+  assertNotEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import fc from "fast-check";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import { idOf, mintToken, secretOf } from "../core/token.ts";
+import {
+  digest,
+  familyOf,
+  hashesEqual,
+  hashSecret,
+  idOf,
+  isHashOf,
+  isSameFamily,
+  isToken,
+  mintSecret,
+  mintToken,
+  renewSecret,
+  secretOf,
+} from "../core/token.ts";
+import { texts } from "./_arbitraries.ts";
 
-describe("token", () => {
-  it("is an id and a secret, one after the other", () => {
+const ALPHABET =
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Enough tokens to fill the pool of random bytes many times over. */
+const MANY = 5000;
+
+/** Any pool there may be is used up by then. */
+const EXHAUSTING = 1000;
+
+class RandomFailure extends Error {}
+
+function failRandom(): never {
+  throw new RandomFailure("no entropy");
+}
+
+/** Runs with another source of random bytes and puts the real one back. */
+function withRandom<T>(fill: (bytes: Uint8Array) => void, run: () => T): T {
+  const own = Object.getOwnPropertyDescriptor(crypto, "getRandomValues");
+  Object.defineProperty(crypto, "getRandomValues", {
+    configurable: true,
+    writable: true,
+    value: (bytes: Uint8Array) => {
+      fill(bytes);
+      return bytes;
+    },
+  });
+  try {
+    return run();
+  } finally {
+    if (own === undefined) Reflect.deleteProperty(crypto, "getRandomValues");
+    else Object.defineProperty(crypto, "getRandomValues", own);
+  }
+}
+
+function mintMany(count: number): string[] {
+  return Array.from({ length: count }, mintToken);
+}
+
+/** Mints from that source alone, and leaves none of its bytes behind. */
+function mintFrom<T>(fill: (bytes: Uint8Array) => void, mint: () => T): T {
+  exhaustPool();
+  try {
+    return withRandom(fill, mint);
+  } finally {
+    exhaustPool();
+  }
+}
+
+/** Leaves the pool such that the next token needs fresh random bytes. */
+function exhaustPool(): void {
+  withRandom(failRandom, () => {
+    assertThrows(() => mintMany(EXHAUSTING), RandomFailure);
+  });
+}
+
+/** Numbers every six bytes, so that each group of them is unique. */
+function numberedBytes(): (bytes: Uint8Array) => void {
+  let group = 0;
+  return (bytes) => {
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at + 6 <= bytes.length; at += 6) {
+      view.writeUIntBE(++group, at, 6);
+    }
+  };
+}
+
+describe("a minted token", () => {
+  it("is 56 characters of base64url", () => {
+    for (const token of mintMany(200)) {
+      assertMatch(token, /^[A-Za-z0-9_-]{56}$/);
+    }
+  });
+
+  it("is an id of 24 characters and a secret of 32, one after the other", () => {
     const token = mintToken();
-    assertEquals(idOf(token) + secretOf(token), token);
+    assertEquals(idOf(token), token.slice(0, 24));
+    assertEquals(secretOf(token), token.slice(24));
+    assertEquals(secretOf(token).length, 32);
+  });
+
+  it("is never minted twice, nor is its id or its secret", () => {
+    let refills = 0;
+    const real = crypto.getRandomValues.bind(crypto);
+    const tokens = withRandom((bytes) => {
+      refills++;
+      real(bytes as Uint8Array<ArrayBuffer>);
+    }, () => mintMany(MANY));
+    assert(refills > 10, `only ${refills} refills`);
+    assertEquals(new Set(tokens).size, MANY);
+    assertEquals(new Set(tokens.map(idOf)).size, MANY);
+    assertEquals(new Set(tokens.map(secretOf)).size, MANY);
+  });
+
+  it("has every character of the alphabet at every position", () => {
+    const tokens = mintMany(MANY);
+    for (let position = 0; position < 56; position++) {
+      const found = new Set(tokens.map((token) => token[position]));
+      assertEquals([...found].sort().join(""), [...ALPHABET].sort().join(""));
+    }
+  });
+
+  it("is made of 42 bytes of crypto.getRandomValues and nothing else", () => {
+    const bytes = Buffer.alloc(84);
+    const tokens = mintFrom((pool) => {
+      numberedBytes()(pool);
+      bytes.set(pool.subarray(0, 84));
+    }, () => mintMany(2));
+    assertEquals(tokens[0], bytes.toString("base64url", 0, 42));
+    assertEquals(tokens[1], bytes.toString("base64url", 42));
+  });
+
+  it("shares no random byte with another token or secret", () => {
+    const minted = mintFrom(numberedBytes(), () =>
+      Array.from(
+        { length: MANY },
+        (_, index) => index % 3 === 0 ? mintSecret() : mintToken(),
+      ));
+    // Six bytes are eight characters, and both lengths are multiples of that.
+    const groups = minted.flatMap((text) => text.match(/.{8}/g) ?? []);
+    assertEquals(new Set(groups).size, groups.length);
+  });
+
+  it("leaves no trace in the pool that it was taken from", () => {
+    const pools: Uint8Array[] = [];
+    const taken = mintFrom((bytes) => {
+      bytes.fill(0xaa);
+      pools.push(bytes);
+    }, () => {
+      mintToken();
+      return Array.from(pools[0]?.subarray(0, 43) ?? []);
+    });
+    assertEquals(taken, [...new Array(42).fill(0), 0xaa]);
+  });
+});
+
+describe("a minted secret", () => {
+  it("is 32 characters of base64url", () => {
+    assertMatch(mintSecret(), /^[A-Za-z0-9_-]{32}$/);
+  });
+
+  it("is never minted twice", () => {
+    const secrets = Array.from({ length: MANY }, mintSecret);
+    assertEquals(new Set(secrets).size, MANY);
+  });
+});
+
+describe("minting without a working random number generator", () => {
+  it("throws what the generator threw", () => {
+    exhaustPool();
+    withRandom(failRandom, () => {
+      assertThrows(mintToken, RandomFailure, "no entropy");
+      assertThrows(mintSecret, RandomFailure, "no entropy");
+    });
+  });
+
+  it("keeps throwing rather than handing out bytes left in the pool", () => {
+    withRandom(failRandom, () => {
+      assertThrows(() => mintMany(EXHAUSTING), RandomFailure);
+      for (let call = 0; call < 10; call++) {
+        assertThrows(mintToken, RandomFailure);
+      }
+    });
+  });
+
+  it("uses nothing of a pool that was filled in part", () => {
+    exhaustPool();
+    const partly = (bytes: Uint8Array) => {
+      bytes.fill(0xaa, 0, bytes.length / 2);
+      failRandom();
+    };
+    withRandom(partly, () => {
+      assertThrows(mintToken, RandomFailure);
+      assertThrows(mintToken, RandomFailure);
+    });
+    const planted = Buffer.alloc(18, 0xaa).toString("base64url");
+    const ids = mintMany(EXHAUSTING).map(idOf);
+    assertFalse(ids.includes(planted));
+  });
+
+  it("repeats no earlier token once the generator is back", () => {
+    const before: string[] = [];
+    withRandom(failRandom, () => {
+      assertThrows(() => {
+        for (let call = 0; call < EXHAUSTING; call++) before.push(mintToken());
+      }, RandomFailure);
+    });
+    const tokens = [...before, ...mintMany(EXHAUSTING)];
+    assertEquals(new Set(tokens).size, tokens.length);
+    assertEquals(new Set(tokens.map(secretOf)).size, tokens.length);
+  });
+});
+
+describe("what can be a token", () => {
+  it("includes every token that is minted", () => {
+    for (const token of mintMany(200)) assert(isToken(token));
+  });
+
+  it("excludes every other length", () => {
+    for (const length of [0, 1, 24, 43, 55, 57, 112, 4096]) {
+      assertFalse(isToken("A".repeat(length)), `length ${length}`);
+    }
+  });
+
+  it("excludes a foreign character at any position", () => {
+    const foreign = fc.nat({ max: 0xffff })
+      .map((unit) => String.fromCharCode(unit))
+      .filter((character) => !ALPHABET.includes(character));
+    fc.assert(fc.property(
+      foreign,
+      fc.nat({ max: 55 }),
+      (character, at) => {
+        const token = "A".repeat(at) + character + "A".repeat(55 - at);
+        assertFalse(isToken(token));
+      },
+    ));
+  });
+
+  it("excludes padding, the other base64 alphabet and a line end", () => {
+    for (const end of ["=", "+", "/", "\n", "\r", " ", "\0", "ä", "Ａ", "٣"]) {
+      assertFalse(isToken("A".repeat(55) + end), JSON.stringify(end));
+    }
+  });
+
+  it("excludes a hash, so that what is stored opens nothing", () => {
+    assertFalse(isToken(hashSecret(mintSecret())));
+  });
+});
+
+describe("a digest", () => {
+  it("is the SHA-256 of a text's characters in base64url", () => {
+    assertEquals(digest("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+  });
+
+  it("agrees with node:crypto for every text", () => {
+    fc.assert(fc.property(texts, (text) => {
+      const hex = createHash("sha256").update(text, "utf8").digest("hex");
+      assertEquals(digest(text), Buffer.from(hex, "hex").toString("base64url"));
+    }));
+  });
+});
+
+describe("the hash of a secret", () => {
+  it("is its digest and a part of its family's, and not the secret", () => {
+    const secret = mintSecret();
+    const hash = hashSecret(secret);
+    assertEquals(
+      hash,
+      digest(secret) + digest(secret.slice(0, 16)).slice(0, 16),
+    );
+    assertFalse(hash.includes(secret.slice(0, 16)));
+    assertFalse(hash.includes(secret.slice(16)));
+  });
+
+  it("does not open anything when it is presented as the secret", () => {
+    const hash = hashSecret(mintSecret());
+    assertFalse(isHashOf(hash, digest(hash.slice(0, 32))));
+    assertNotEquals(hashSecret(hash), hash);
+  });
+
+  it("tells its own secret from every other", () => {
+    const secret = mintSecret();
+    const hash = hashSecret(secret);
+    assert(isHashOf(hash, digest(secret)));
+    assertFalse(isHashOf(hash, digest(renewSecret(secret))));
+    assertFalse(isHashOf(hash, digest(mintSecret())));
+  });
+
+  it("tells a secret of its own family from one of another", () => {
+    const secret = mintSecret();
+    const hash = hashSecret(secret);
+    assert(isSameFamily(hash, renewSecret(renewSecret(secret))));
+    assertFalse(isSameFamily(hash, mintSecret()));
+    assertFalse(isSameFamily(hash, "A".repeat(32)));
+  });
+});
+
+describe("a renewed secret", () => {
+  it("keeps the family and has 96 new random bits", () => {
+    const secret = mintSecret();
+    const renewed = new Set(
+      Array.from({ length: 1000 }, () => renewSecret(secret)),
+    );
+    assertEquals(renewed.size, 1000);
+    for (const other of renewed) {
+      assertEquals(other.slice(0, 16), secret.slice(0, 16));
+      assertMatch(other, /^[A-Za-z0-9_-]{32}$/);
+      assertNotEquals(other, secret);
+    }
+  });
+
+  it("of a new family shares nothing with the one before", () => {
+    assertNotEquals(familyOf(mintSecret()), familyOf(mintSecret()));
+  });
+});
+
+describe("comparing hashes", () => {
+  it("finds two hashes of one secret equal", () => {
+    const secret = mintSecret();
+    assert(hashesEqual(hashSecret(secret), hashSecret(secret)));
+  });
+
+  it("agrees with === for any two strings", () => {
+    const unit = fc.constantFrom("a", "b", "A", "ā");
+    const short = fc.string({ unit, maxLength: 3 });
+    fc.assert(fc.property(short, short, (a, b) => {
+      assertStrictEquals(hashesEqual(a, b), a === b);
+    }));
+  });
+
+  it("sees a difference at every position", () => {
+    const hash = hashSecret("secret");
+    for (let at = 0; at < hash.length; at++) {
+      const changed = hash[at] === "A" ? "B" : "A";
+      const other = hash.slice(0, at) + changed + hash.slice(at + 1);
+      assertFalse(hashesEqual(hash, other), `position ${at}`);
+    }
+  });
+
+  it("finds a hash and a part of it different", () => {
+    const hash = hashSecret("secret");
+    assertFalse(hashesEqual(hash, hash.slice(0, -1)));
+    assertFalse(hashesEqual(hash.slice(0, -1), hash));
+    assertFalse(hashesEqual(hash, ""));
   });
 });

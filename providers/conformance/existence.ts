@@ -17,7 +17,12 @@ export const existenceChecks: Checks = {
     async (
       stage,
     ) => {
-      const written = stage.record({ principal: "ada", label: "Laptop" });
+      const written = stage.record({
+        principal: "ada",
+        label: "Laptop",
+        authenticatedAt: stage.now - 1,
+        fingerprint: "what it looks like",
+      });
       const id = newId();
       strictEqual(await stage.provider.create(id, written, stage.now), true);
       const { data, version, ...rest } = await stage.live(id);
@@ -27,6 +32,9 @@ export const existenceChecks: Checks = {
       strictEqual(rest.previous, undefined);
       strictEqual(rest.principal, "ada");
       strictEqual(rest.label, "Laptop");
+      strictEqual(rest.authenticatedAt, stage.now - 1);
+      strictEqual(rest.fingerprint, "what it looks like");
+      strictEqual(rest.renewedAt, written.renewedAt);
       strictEqual(rest.createdAt, written.createdAt);
       strictEqual(rest.accessedAt, written.accessedAt);
       strictEqual(rest.expiresAt, written.expiresAt);
@@ -144,6 +152,36 @@ export const existenceChecks: Checks = {
     strictEqual(await stage.provider.destroy(newId()), false);
   },
 
+  "clear ends every session": async (stage) => {
+    const ids = [await stage.create(), await stage.create()];
+    ids.push(await stage.create({ principal: "ada" }));
+    strictEqual(await stage.provider.clear(), 3);
+    for (const id of ids) strictEqual(await stage.read(id), undefined);
+    deepStrictEqual([...await stage.provider.list("ada", stage.now)], []);
+    strictEqual(await stage.provider.clear(), 0);
+  },
+
+  "an observer hears of a session that expired, and of none that was destroyed":
+    async (
+      stage,
+    ) => {
+      const { provider } = stage;
+      const heard: string[] = [];
+      const stop = provider.observe?.((reason, id) => {
+        heard.push(`${reason} ${id}`);
+      });
+      const expired = await stage.create();
+      await provider.destroy(await stage.create());
+      const later = stage.record().expiresAt;
+      const count = await stage.collectAll(later, 10);
+      const isTold = stop !== undefined && count === 1;
+      deepStrictEqual(heard, isTold ? [`expired ${expired}`] : []);
+      stop?.();
+      await stage.create();
+      await stage.collectAll(later, 10);
+      strictEqual(heard.length, isTold ? 1 : 0);
+    },
+
   "providers with different prefixes do not see each other": async (stage) => {
     const other = await stage.openApart();
     const id = await stage.create({ principal: "ada" });
@@ -156,6 +194,7 @@ export const existenceChecks: Checks = {
     deepStrictEqual([...await other.list("ada", now)], []);
     strictEqual(await other.destroyAll("ada"), 0);
     strictEqual(await other.destroy(id), false);
+    strictEqual(await other.clear(), 0);
     strictEqual(await other.gc(now + IDLE_TIMEOUT * 20_000, 10), 0);
     strictEqual((await stage.live(id)).version, 1);
     strictEqual(await other.create(id, stage.record(), now), true);
@@ -213,5 +252,6 @@ function callsOf(
     ["gc", () => provider.gc(now, 1)],
     ["list", () => provider.list("ada", now)],
     ["destroyAll", () => provider.destroyAll("ada")],
+    ["clear", () => provider.clear()],
   ];
 }

@@ -82,6 +82,7 @@ export class Stage {
     return {
       data: dataOf({ name: "Ada" }),
       secretHash: SECRET_HASH,
+      renewedAt: createdAt,
       persistent: false,
       expiresAt: Math.min(
         accessedAt + idleTimeout * 1000,

@@ -47,6 +47,8 @@ export const updateChecks: Checks = {
       principal: "ada",
       label: "Laptop",
       previous,
+      authenticatedAt: stage.now - 1,
+      fingerprint: "what it looks like",
       persistent: true,
     });
     const before = await stage.live(id);
@@ -68,6 +70,9 @@ export const updateChecks: Checks = {
       previous: { secretHash: SECRET_HASH, expiresAt: stage.now + 1000 },
       principal: "ada",
       label: "Laptop",
+      renewedAt: stage.now + 1,
+      authenticatedAt: stage.now + 2,
+      fingerprint: "what it looks like",
       idleTimeout: 60,
       absoluteTimeout: 120,
       persistent: true,
@@ -85,13 +90,22 @@ export const updateChecks: Checks = {
       principal: "ada",
       label: "Laptop",
       previous: { secretHash: OTHER_HASH, expiresAt: stage.now + 1000 },
+      authenticatedAt: stage.now,
+      fingerprint: "what it looks like",
     });
-    await stage.update(id, { principal: null, label: null, previous: null });
-    const { principal, label, previous } = await stage.live(id);
-    deepStrictEqual(
-      [principal, label, previous],
-      [undefined, undefined, undefined],
+    const names = [
+      "principal",
+      "label",
+      "previous",
+      "authenticatedAt",
+      "fingerprint",
+    ] as const;
+    await stage.update(
+      id,
+      Object.fromEntries(names.map((name) => [name, null])),
     );
+    const record = await stage.live(id);
+    for (const name of names) strictEqual(record[name], undefined, name);
   },
 
   "an update of an id that is not there is gone and creates nothing": async (
@@ -113,6 +127,21 @@ export const updateChecks: Checks = {
       "gone",
     );
     deepStrictEqual(await stage.live(id), before);
+  },
+
+  "a previous secret without an end to its grace is good for ever": async (
+    stage,
+  ) => {
+    const expiresAt = Number.MAX_SAFE_INTEGER;
+    const id = await stage.create({
+      previous: { secretHash: OTHER_HASH, expiresAt },
+    });
+    const now = stage.record().expiresAt - 1;
+    strictEqual(
+      await stage.update(id, {}, { secretHash: OTHER_HASH }, now),
+      "done",
+    );
+    strictEqual((await stage.live(id, now)).previous?.expiresAt, expiresAt);
   },
 
   "an update with the previous secret is done until its grace ends": async (

@@ -1,0 +1,46 @@
+import type { Draft } from "./draft.ts";
+import type { SessionChange } from "./provider.ts";
+import { hashSecret, renewSecret, secretOf } from "./token.ts";
+
+/** A change that a session needs by itself, whatever the handler did. */
+export interface Upkeep {
+  /** The new secret, if there is one. */
+  readonly secret?: string;
+  readonly change: Partial<SessionChange>;
+}
+
+/** The grace of a replaced secret as long as nobody has used the new one. */
+const UNTIL_CONFIRMED = Number.MAX_SAFE_INTEGER;
+
+/**
+ * What a session needs by itself: a new secret when this one is old, or the note
+ * that the new one has arrived. Worked out from the record as it was read, so
+ * it must not be written over a later version.
+ */
+export function upkeepOf(draft: Draft, now: number): Upkeep | undefined {
+  const { record, secretHash } = draft;
+  if (record === undefined || draft.isRenewed) return undefined;
+  const { renewInterval, renewGrace } = draft.host.settings;
+  const isCurrent = secretHash === record.secretHash;
+  const graceEnd = now + renewGrace * 1000;
+  if (renewInterval > 0 && now - record.renewedAt >= renewInterval * 1000) {
+    // Who still comes with the old secret gets a second chance, but no third:
+    // else a thief who throws every new cookie away could keep the old one.
+    return renewal(draft, now, isCurrent ? UNTIL_CONFIRMED : graceEnd);
+  }
+  const { previous } = record;
+  if (!isCurrent || previous?.expiresAt !== UNTIL_CONFIRMED) return undefined;
+  return { change: { previous: { ...previous, expiresAt: graceEnd } } };
+}
+
+function renewal(draft: Draft, now: number, expiresAt: number): Upkeep {
+  const secret = renewSecret(secretOf(draft.token));
+  return {
+    secret,
+    change: {
+      secretHash: hashSecret(secret),
+      previous: { secretHash: draft.secretHash, expiresAt },
+      renewedAt: now,
+    },
+  };
+}
