@@ -1,10 +1,13 @@
 /**
  * Runs the test files under Deno and under Bun and adds up the results.
- * Options after `--` go to neither: name test files to run only those.
+ * Name test files to run only those.
  *
  * @module
  */
 import { standardLibraryOptions } from "./_std/resolve.ts";
+
+/** Loaded before the tests: finds secrets in what they print, throw and emit. */
+const WATCH = "./tests/_leaks.ts";
 
 /** The version that the tests are known to pass on. */
 const BUN = "bun@1.4.5";
@@ -16,6 +19,7 @@ interface Result {
 
 const files = Deno.args.length > 0 ? Deno.args : ["tests/"];
 const options = await standardLibraryOptions();
+const leaks = await Deno.makeTempFile();
 
 console.log("\n== Deno");
 const deno = readDeno(
@@ -24,6 +28,8 @@ const deno = readDeno(
     "test",
     "-A",
     "--node-modules-dir=auto",
+    "--preload",
+    WATCH,
     ...options,
     ...files,
   ]),
@@ -31,8 +37,16 @@ const deno = readDeno(
 console.log("\n== Bun");
 const bun = await runBun();
 
+const leaked = await Deno.readTextFile(leaks);
+await Deno.remove(leaks);
+console.log(
+  leaked === ""
+    ? "\nNo secret was printed, thrown or emitted"
+    : `\nSecrets were\n${leaked}`,
+);
+
 const passed = deno.passed + bun.passed;
-const failed = deno.failed + bun.failed;
+const failed = deno.failed + bun.failed + (leaked === "" ? 0 : 1);
 console.log(
   `\nDeno: ${deno.passed} passed, ${deno.failed} failed; ` +
     `Bun: ${bun.passed} passed, ${bun.failed} failed`,
@@ -45,7 +59,13 @@ async function runBun(): Promise<Result> {
   for (const [command, ...prefix] of [["bun"], ["npx", "-y", BUN]]) {
     try {
       return readBun(
-        await run(command as string, [...prefix, "test", ...paths]),
+        await run(command as string, [
+          ...prefix,
+          "test",
+          "--preload",
+          WATCH,
+          ...paths,
+        ]),
       );
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -64,7 +84,7 @@ interface Run {
 async function run(command: string, args: readonly string[]): Promise<Run> {
   const child = new Deno.Command(command, {
     args: [...args],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", SESSION_LEAKS: leaks },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
