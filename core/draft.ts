@@ -63,7 +63,6 @@ export interface Arrival {
 export class Draft {
   readonly host: Host;
   readonly arrival: Arrival;
-  readonly values: ChangeSet;
   /** Whether no stored session stood behind the request. */
   readonly isNew: boolean;
 
@@ -86,6 +85,8 @@ export class Draft {
 
   /** What the request read; stays as it is for the request's whole life. */
   #record: SessionRecord | undefined;
+  /** Made when the request first writes: most requests only read. */
+  #values: ChangeSet | undefined;
   #isStored: boolean;
   #token: string | undefined;
   /** The hash under which the store knows this request's secret. */
@@ -102,10 +103,6 @@ export class Draft {
   constructor(host: Host, arrival: Arrival, opened?: Opened) {
     this.host = host;
     this.arrival = arrival;
-    this.values = new ChangeSet(
-      opened?.record.data ?? EMPTY_DATA,
-      host.settings.maxSize,
-    );
     this.isNew = opened === undefined;
     this.#isStored = opened !== undefined;
     this.#record = opened?.record;
@@ -168,7 +165,7 @@ export class Draft {
   /** Whether the store has anything to hear but the time of the access. */
   get isChanged(): boolean {
     return this.isRenewed || this.#lifetime !== undefined ||
-      this.values.isChanged;
+      this.#values?.isChanged === true;
   }
 
   /** Whether a session that is not stored yet holds anything worth storing. */
@@ -195,8 +192,18 @@ export class Draft {
     return (this.authenticatedAt ?? this.createdAt) + absoluteTimeout * 1000;
   }
 
+  get values(): ChangeSet {
+    return this.#values ??= new ChangeSet(
+      this.#record?.data ?? EMPTY_DATA,
+      this.host.settings.maxSize,
+    );
+  }
+
   read(key: string): StoredValue | undefined {
-    return this.isDestroyed ? undefined : this.values.read(key);
+    if (this.isDestroyed) return undefined;
+    return this.#values === undefined
+      ? this.#record?.data[key]
+      : this.#values.read(key);
   }
 
   keys(): string[] {
@@ -339,7 +346,7 @@ export class Draft {
     }
     this.#isStored = true;
     this.#base = undefined;
-    this.values.settleAll();
+    this.#values?.settleAll();
     this.accessedAt = now;
   }
 
@@ -349,8 +356,8 @@ export class Draft {
    * nothing of the old session may come along.
    */
   startOver(): void {
-    this.#record = undefined;
     this.values.forgetStored();
+    this.#record = undefined;
     this.#base = undefined;
     this.#token = undefined;
     this.#secretHash = undefined;

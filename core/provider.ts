@@ -24,7 +24,7 @@ export interface SessionRecord {
   /** Starts at 1; every successful `update` adds one. */
   readonly version: number;
   /**
-   * What is stored of the current secret: 59 characters of base64url, to a
+   * What is stored of the current secret: 80 hexadecimal digits, to a
    * provider an opaque text that is compared as a whole.
    */
   readonly secretHash: string;

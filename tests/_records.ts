@@ -31,9 +31,9 @@ export function makeId(number: number): string {
   return `id${number.toString(36).padStart(22, "-")}`;
 }
 
-/** A hash of the right shape: 59 characters of base64url. */
+/** A hash of the right shape: 80 characters. */
 export function makeHash(name: string): string {
-  return name.padEnd(59, "_");
+  return name.padEnd(80, "_");
 }
 
 /** Data as the manager hands it over: frozen, without prototype. */
