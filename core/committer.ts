@@ -56,7 +56,7 @@ export class Committer {
     now: number,
   ): Awaitable<Response | undefined> {
     if (!draft.isWorthStoring) return response;
-    if (draft.isSuperseded && draft.signedIn === undefined) {
+    if (draft.superseded !== undefined && draft.signedIn === undefined) {
       this.#notify({ type: "gone", id: draft.id });
       return response;
     }

@@ -72,10 +72,10 @@ export class Draft {
   /** Whether the response also tells the browser to forget what it has stored. */
   isSiteDataCleared = false;
   /**
-   * Whether the request's token was superseded a moment ago. A session of its own
-   * would take the place of the one that the browser got meanwhile.
+   * The token that the request came with, if it was superseded a moment ago. A
+   * session of its own would take the place of what the browser got meanwhile.
    */
-  isSuperseded = false;
+  superseded: string | undefined;
   /** Whether the commit replaces the token. */
   isRenewed = false;
   /** Who signed in during this request. */
@@ -148,6 +148,9 @@ export class Draft {
 
   /** What the random bytes of the form token are derived from. */
   get family(): string {
+    if (this.superseded !== undefined) {
+      return familyOf(secretOf(this.superseded));
+    }
     this.#hasForm = true;
     return familyOf(
       this.isRenewed && this.#isStored ? this.nextSecret : secretOf(this.token),

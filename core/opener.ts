@@ -84,11 +84,11 @@ export class Opener {
       return this.#reused(token, record, draft);
     }
     const { renewGrace } = this.#host.settings;
-    draft.isSuperseded = record.previous !== undefined &&
+    const isSuperseded = record.previous !== undefined &&
       isHashOf(record.previous.secretHash, digest(secretOf(token))) &&
-      arrival.at < record.renewedAt + renewGrace * 1000;
-    const reason = draft.isSuperseded ? "superseded" : "wrong-secret";
-    this.#refused(reason, idOf(token));
+      draft.arrival.at < record.renewedAt + renewGrace * 1000;
+    if (isSuperseded) draft.superseded = token;
+    this.#refused(isSuperseded ? "superseded" : "wrong-secret", idOf(token));
     return draft;
   }
 

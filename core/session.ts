@@ -324,10 +324,9 @@ export class Session<Data extends object = AnyData> {
    * too late for a session that is not stored.
    */
   formToken(): string {
-    if (!this.#draft.isStored) {
-      this.#draft.checkChangeable("make form token");
-    }
-    return makeFormToken(this.#draft.family);
+    const draft = this.#draft;
+    if (!draft.isStored) draft.checkChangeable("make form token");
+    return makeFormToken(draft.family);
   }
 
   /**
@@ -336,7 +335,9 @@ export class Session<Data extends object = AnyData> {
    * @param value The field's value, whatever it is.
    */
   checkFormToken(value: unknown): boolean {
-    return !this.isNew && checkFormToken(this.#draft.family, value);
+    const draft = this.#draft;
+    const hasCookie = !draft.isNew || draft.superseded !== undefined;
+    return hasCookie && checkFormToken(draft.family, value);
   }
 
   /** What may be known of the session: never its data, never its token. */

@@ -36,10 +36,14 @@ export default {
       return new Response("Wrong method", { status: 405, headers: { allow } });
     }
     if (action === undefined) return showHome(session);
-    if (isFromElsewhere(request)) {
-      return new Response("Forbidden", { status: 403 });
+    // Forms of other sites never get here. The token in the form shows that it
+    // came from a page of this very session.
+    const form = new URLSearchParams(await request.text());
+    if (session.checkFormToken(form.get("form-token"))) {
+      await action(session, form, request);
+    } else {
+      session.set("message", "The page was out of date. Please try again.");
     }
-    await action(session, new URLSearchParams(await request.text()), request);
     // Reloading the page that follows does not send the form again.
     return new Response(null, { status: 303, headers: { location: "/" } });
   }),
@@ -47,10 +51,19 @@ export default {
 
 async function showHome(session: Visit) {
   const message = session.take("message");
-  const { principal } = session;
-  if (principal === undefined) return page(message, signInForm());
-  const devices = await manager.list(principal);
-  return page(message, account(principal, devices, session.id));
+  // Stores the session of a new visitor, who needs its cookie to send the form.
+  // Leave it out where visitors are many and those who sign in are few.
+  const token = session.formToken();
+  const { principal, authenticatedAt } = session;
+  if (principal === undefined || authenticatedAt === undefined) {
+    return page(message, signInForm(token));
+  }
+  const devices = await manager.list(principal, { current: session });
+  const greeting = `
+  <header><h1>Hello, ${escapeHtml(principal)}</h1>
+    ${htmlForm("/sign-out", token, "<button>Sign out</button>")}</header>
+  <p>You signed in on ${time(authenticatedAt)}.</p>`;
+  return page(message, greeting + deviceList(devices, token));
 }
 
 function signIn(session: Visit, form: URLSearchParams, request: Request) {
@@ -96,11 +109,6 @@ function isDemoPassword(name: string, password: string) {
     name === "grace" && password === "compiler";
 }
 
-/** Whether a page of another site sent the form, as far as browsers tell. */
-function isFromElsewhere({ headers }: Request) {
-  return /^(cross|same)-site$/.test(headers.get("sec-fetch-site") ?? "");
-}
-
 /** What the list calls a device, such as `Chromium on Linux`. */
 function deviceName({ headers }: Request) {
   const agent = (headers.get("user-agent") ?? "")
@@ -112,44 +120,54 @@ function deviceName({ headers }: Request) {
   return `${browser ?? "A browser"} on ${system ?? "an unknown system"}`;
 }
 
-function signInForm() {
-  return `
-  <h1>Sign in</h1>
-  <form method="post" action="/sign-in">
+function signInForm(token: string) {
+  const fields = `
     <label>Name <input name="name" autocomplete="username" required></label>
     <label>Password <input name="password" type="password"
       autocomplete="current-password" required></label>
     <p><input name="remember" type="checkbox" id="remember">
       <label for="remember">Remember me for 30 days</label></p>
-    <button>Sign in</button>
-  </form>
+    <button>Sign in</button>`;
+  return `
+  <h1>Sign in</h1>
+  ${htmlForm("/sign-in", token, fields)}
   <p><small>Try <b>ada</b> with the password <b>engine</b>,
     or <b>grace</b> with <b>compiler</b>.</small></p>`;
 }
 
-function account(user: string, devices: SessionInfo[], ownId: string) {
+function deviceList(devices: SessionInfo[], token: string) {
+  const others = `
+    <button class="quiet">Sign out all other devices</button>`;
   return `
-  <header><h1>Hello, ${escapeHtml(user)}</h1>
-    <form method="post" action="/sign-out"><button>Sign out</button></form></header>
   <h2>Signed-in devices</h2>
-  <ul>${devices.map((device) => deviceItem(device, ownId)).join("")}</ul>
-  <form method="post" action="/sign-out-others">
-    <button class="quiet">Sign out all other devices</button>
-  </form>`;
+  <ul>${devices.map((device) => deviceItem(device, token)).join("")}</ul>
+  ${htmlForm("/sign-out-others", token, others)}`;
 }
 
-function deviceItem(device: SessionInfo, ownId: string) {
+function deviceItem(device: SessionInfo, token: string) {
+  const { id, isCurrent, createdAt, authenticatedAt, accessedAt } = device;
   const name = escapeHtml(device.label ?? "A device");
-  const isOwn = device.id === ownId;
-  const form = `<form method="post" action="/sign-out-device">
-      <button class="quiet" name="id" value="${device.id}"
-        aria-label="Sign out ${name}">Sign out</button></form>`;
+  const button = `
+      <button class="quiet" name="id" value="${id}"
+        aria-label="Sign out ${name}">Sign out</button>`;
   return `
   <li>
-    <p><b>${name}</b><br><small>Created ${time(device.createdAt)}<br>
-      Last seen ${isOwn ? "now" : time(device.accessedAt)}</small></p>
-    ${isOwn ? "<em>This device</em>" : form}
+    <p><b>${name}</b><br>
+      <small>Signed in ${time(authenticatedAt ?? createdAt)}<br>
+      Last seen ${isCurrent ? "now" : time(accessedAt)}</small></p>
+    ${
+    isCurrent
+      ? "<em>This device</em>"
+      : htmlForm("/sign-out-device", token, button)
+  }
   </li>`;
+}
+
+/** A form that only this session's pages can send. */
+function htmlForm(action: string, token: string, fields: string) {
+  return `<form method="post" action="${action}">
+    <input type="hidden" name="form-token" value="${token}">${fields}
+  </form>`;
 }
 
 function time(instant: number) {

@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import counter from "../examples/counter.ts";
 import signin from "../examples/signin.ts";
+import theft from "../examples/theft.ts";
 
 const ORIGIN = "http://localhost:8000";
 const CHROMIUM =
@@ -25,6 +26,8 @@ class Browser {
   readonly #fetch: Fetch;
   readonly #userAgent: string;
   cookie: string | undefined;
+  /** The page that was opened last. */
+  page = "";
 
   constructor(fetch: Fetch, userAgent = CHROMIUM) {
     this.#fetch = fetch;
@@ -46,21 +49,29 @@ class Browser {
   async open(path = "/"): Promise<string> {
     const response = await this.send(path);
     assertEquals(response.status, 200);
-    return await response.text();
+    this.page = await response.text();
+    return this.page;
   }
 
-  post(path: string, fields: Record<string, string> = {}): Promise<Response> {
-    return this.send(path, {
-      method: "POST",
-      body: new URLSearchParams(fields),
+  /** Sends a form of the page that is open, with whatever the page hid in it. */
+  post(
+    path: string,
+    fields: Record<string, string> = {},
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    const body = new URLSearchParams({
+      ...hiddenFieldsOn(this.page),
+      ...fields,
     });
+    return this.send(path, { method: "POST", headers, body });
   }
 
-  /** Sends a form and opens the page that it leads to. */
+  /** Sends a form of the home page and opens the page that it leads to. */
   async submit(
     path: string,
     fields: Record<string, string> = {},
   ): Promise<string> {
+    await this.open();
     const response = await this.post(path, fields);
     assertEquals(response.status, 303);
     return await this.open(response.headers.get("location") ?? "nowhere");
@@ -84,6 +95,15 @@ async function another(userAgent: string): Promise<Browser> {
   const browser = new Browser(signin.fetch, userAgent);
   await browser.submit("/sign-in", { name: "ada", password: "engine" });
   return browser;
+}
+
+function hiddenFieldsOn(page: string): Record<string, string> {
+  const fields = page.matchAll(
+    /<input type="hidden" name="([\w-]+)" value="([\w-]+)">/g,
+  );
+  return Object.fromEntries(
+    Array.from(fields, ([, name, value]) => [name, value]),
+  );
 }
 
 function devicesOn(page: string): string[] {
@@ -122,10 +142,21 @@ describe("counter example", () => {
 });
 
 describe("sign-in example, signing in", () => {
-  it("a visitor who only looks gets the form and no cookie", async () => {
+  it("a visitor gets the form and the cookie that it needs", async () => {
     const browser = new Browser(signin.fetch);
     assertStringIncludes(await browser.open(), "<h1>Sign in</h1>");
-    assertEquals(browser.cookie, undefined);
+    assertMatch(browser.cookie ?? "", /^__Host-id=[\w-]{56}$/);
+  });
+
+  it("a form from before somebody else signed in is told to be old", async () => {
+    const browser = new Browser(signin.fetch);
+    const old = await browser.open();
+    await browser.submit("/sign-in", { name: "grace", password: "compiler" });
+    browser.page = old;
+    await browser.post("/sign-in", { name: "ada", password: "engine" });
+    const page = await browser.open();
+    assertStringIncludes(page, "The page was out of date. Please try again.");
+    assertStringIncludes(page, "<h1>Hello, grace</h1>");
   });
 
   it("a wrong password is told once and signs nobody in", async () => {
@@ -158,7 +189,7 @@ describe("sign-in example, signing in", () => {
 
   it("a cookie from before the sign-in opens nothing after it", async () => {
     const browser = new Browser(signin.fetch);
-    await browser.post("/sign-in", { name: "ada", password: "wrong" });
+    await browser.submit("/sign-in", { name: "ada", password: "wrong" });
     const thief = new Browser(signin.fetch);
     thief.cookie = browser.cookie;
     await browser.submit("/sign-in", { name: "ada", password: "engine" });
@@ -168,14 +199,19 @@ describe("sign-in example, signing in", () => {
   });
 
   it("the cookie lasts until the browser closes", async () => {
-    const response = await new Browser(signin.fetch)
-      .post("/sign-in", { name: "ada", password: "engine" });
-    assertNotMatch(response.headers.get("set-cookie") ?? "", /Max-Age/);
+    const browser = new Browser(signin.fetch);
+    await browser.open();
+    const fields = { name: "ada", password: "engine" };
+    const { headers } = await browser.post("/sign-in", fields);
+    assertMatch(headers.get("set-cookie") ?? "", /^__Host-id=/);
+    assertNotMatch(headers.get("set-cookie") ?? "", /Max-Age/);
   });
 
   it("remember me makes the cookie last for thirty days", async () => {
+    const browser = new Browser(signin.fetch);
+    await browser.open();
     const fields = { name: "ada", password: "engine", remember: "on" };
-    const response = await new Browser(signin.fetch).post("/sign-in", fields);
+    const response = await browser.post("/sign-in", fields);
     const setCookie = response.headers.get("set-cookie") ?? "";
     const maxAge = Number(/Max-Age=(\d+)/.exec(setCookie)?.[1]);
     assert(maxAge > 30 * 24 * 3600 - 60 && maxAge <= 30 * 24 * 3600);
@@ -204,6 +240,20 @@ describe("sign-in example, devices", () => {
     assertEquals(idsOn(page).length, 1);
     const own = page.split("<li>").find((item) => item.includes("This device"));
     assertStringIncludes(own ?? "", "Chromium on Linux");
+  });
+
+  it("the page tells when the user signed in, here and elsewhere", async () => {
+    const before = Date.now();
+    const browser = await signedIn();
+    await another(SAFARI);
+    const instants = Array.from(
+      (await browser.open()).matchAll(
+        /igned in (?:on )?<time datetime="(.*?)"/g,
+      ),
+      ([, text = ""]) => Date.parse(text),
+    );
+    assertEquals(instants.length, 3);
+    for (const at of instants) assert(at >= before && at <= Date.now());
   });
 
   it("another device signed out is signed out, and this one is not", async () => {
@@ -258,8 +308,10 @@ describe("sign-in example, devices", () => {
 describe("sign-in example, signing out", () => {
   it("removes the cookie and shows the form", async () => {
     const browser = await signedIn();
-    assertStringIncludes(await browser.submit("/sign-out"), "<h1>Sign in</h1>");
+    await browser.open();
+    await browser.post("/sign-out");
     assertEquals(browser.cookie, undefined);
+    assertStringIncludes(await browser.open(), "<h1>Sign in</h1>");
   });
 
   it("the cookie of before opens nothing", async () => {
@@ -301,20 +353,153 @@ describe("sign-in example, other requests", () => {
   it("a form of another site signs nobody in or out", async () => {
     const browser = await signedIn();
     for (const site of ["cross-site", "same-site"]) {
-      const response = await browser.send("/sign-out", {
-        method: "POST",
-        headers: { "sec-fetch-site": site },
-      });
+      const headers = { "sec-fetch-site": site };
+      const response = await browser.post("/sign-out", {}, headers);
       assertEquals(response.status, 403);
     }
     assertMatch(await browser.open(), /Hello/);
   });
 
   it("a form of the program's own is accepted", async () => {
-    const response = await (await signedIn()).send("/sign-out", {
-      method: "POST",
-      headers: { "sec-fetch-site": "same-origin" },
-    });
-    assertEquals(response.status, 303);
+    const browser = await signedIn();
+    const headers = { "sec-fetch-site": "same-origin" };
+    await browser.post("/sign-out", {}, headers);
+    assertNotMatch(await browser.open(), /Hello/);
+  });
+
+  it("every form that is sent without its token does nothing", async () => {
+    const browser = await signedIn();
+    await another(SAFARI);
+    const [id = ""] = idsOn(await browser.open());
+    for (const path of ["/sign-out", "/sign-out-others", "/sign-out-device"]) {
+      browser.page = "";
+      await browser.post(path, { id });
+      const page = await browser.open();
+      assertStringIncludes(page, "The page was out of date");
+      assertEquals(devicesOn(page).length, 2);
+    }
+  });
+});
+
+/** One row of a story, as plain text. */
+interface Row {
+  readonly at: string;
+  readonly owner: string;
+  readonly thief: string;
+  readonly server: string;
+}
+
+async function readTheft(): Promise<string> {
+  const response = await theft.fetch(new Request(ORIGIN));
+  assertEquals(response.status, 200);
+  return await response.text();
+}
+
+/** The rows of both stories. */
+async function readStories(): Promise<Row[][]> {
+  const stories = (await readTheft()).split("<tbody>").slice(1);
+  return stories.map((story) =>
+    story.split("</table>")[0]?.split("<tr").slice(1).map(readRow) ?? []
+  );
+}
+
+function readRow(html: string): Row {
+  const [at = "", owner = "", thief = "", server = ""] = html
+    .split(/<t[dh]/).slice(1)
+    .map((cell) => cell.replace(/^[^>]*>/, "").replace(/<[^>]+>/g, " "))
+    .map((cell) => cell.replace(/\s+/g, " ").trim());
+  return { at, owner, thief, server };
+}
+
+/** The row in which the copy is found out, and those before and after it. */
+function around(rows: readonly Row[]) {
+  const at = rows.findIndex(({ server }) => server.includes("reused"));
+  assert(at !== -1);
+  return { before: rows.slice(0, at), after: rows.slice(at + 1) };
+}
+
+describe("theft example", () => {
+  it("the copy works like the cookie until it is found out", async () => {
+    for (const rows of await readStories()) {
+      const { before } = around(rows);
+      assert(before.some(({ thief }) => thief.includes("sees Welcome, Ada")));
+      for (const { owner, thief } of before) {
+        assertNotMatch(owner + thief, /Please sign in|dead/);
+      }
+    }
+  });
+
+  it("in one story the owner gets the new cookie, in the other the thief", async () => {
+    const [ownerFirst, thiefFirst] = (await readStories()).map((rows) =>
+      rows.filter(({ server }) => server === "renewed")
+    );
+    assertEquals(ownerFirst?.length, 1);
+    assertStringIncludes(ownerFirst?.[0]?.owner ?? "", "gets cookie 2");
+    assertEquals(thiefFirst?.length, 1);
+    assertStringIncludes(thiefFirst?.[0]?.thief ?? "", "gets cookie 2");
+  });
+
+  it("the copy is found out once, by a cookie that was replaced", async () => {
+    const [ownerFirst, thiefFirst] = (await readStories()).map((rows) =>
+      rows.filter(({ server }) => server.includes("reused"))
+    );
+    assertEquals([ownerFirst?.length, thiefFirst?.length], [1, 1]);
+    const replaced = /sends cookie 1 \S+ replaced sees Please sign in/;
+    assertMatch(ownerFirst?.[0]?.thief ?? "", replaced);
+    assertMatch(thiefFirst?.[0]?.owner ?? "", replaced);
+  });
+
+  it("then both are out, and each learns so", async () => {
+    for (const rows of await readStories()) {
+      const [next] = around(rows).after;
+      assertMatch(next?.owner ?? "", /dead/);
+      assertMatch(next?.thief ?? "", /dead/);
+      assertStringIncludes(
+        `${next?.owner} ${next?.thief}`,
+        "sees Please sign in",
+      );
+      assertEquals(next?.server, "refused unknown");
+    }
+  });
+
+  it("the owner signs in again and the thief is left with nothing", async () => {
+    for (const rows of await readStories()) {
+      const [again, thiefTries, last] = rows.slice(-3);
+      assertMatch(again?.owner ?? "", /sees Welcome, Ada gets cookie 3/);
+      assertMatch(thiefTries?.thief ?? "", /dead sees Please sign in$/);
+      assertMatch(last?.owner ?? "", /sends cookie 3 .* sees Welcome, Ada$/);
+      assertMatch(last?.thief ?? "", /^cookie \d \S+ dead$/);
+    }
+  });
+
+  it("the time between the two is told", async () => {
+    const told = Array.from(
+      (await readTheft()).matchAll(/From copy to discovery: ([\d:]+)\./g),
+      ([, time]) => time,
+    );
+    assertEquals(told, ["14:51", "14:51"]);
+  });
+
+  it("no page shows as much of a cookie as could be used", async () => {
+    const text = (await readTheft()).replace(/<style>[^]*<\/style>/, "");
+    assertEquals(text.match(/[\w-]{20,}/g), null);
+    assertMatch(text, /<code>[\w-]{4}…[\w-]{4}<\/code>/);
+  });
+
+  it("each visit plays with cookies of its own", async () => {
+    const [first, second] = [await readTheft(), await readTheft()]
+      .map((page) => /cookie 1\s+<code>(.*?)</.exec(page)?.[1]);
+    assertNotEquals(first, second);
+  });
+
+  it("hands out no cookie and stays in no cache", async () => {
+    const { headers } = await theft.fetch(new Request(ORIGIN));
+    assertEquals(headers.getSetCookie(), []);
+    assertEquals(headers.get("cache-control"), "no-store");
+  });
+
+  it("other addresses are not found", async () => {
+    const response = await theft.fetch(new Request(`${ORIGIN}/favicon.ico`));
+    assertEquals(response.status, 404);
   });
 });

@@ -604,6 +604,24 @@ describe("regenerate", () => {
   });
 });
 
+describe("a form token", () => {
+  it("works for a browser that lost the response to its sign-in", async () => {
+    const site = new Site();
+    const browser = new Browser(site);
+    await browser.visit((session) => session.formToken());
+    const late = new Browser(site, browser.cookie);
+    await browser.visit((session) => session.signIn("ada"));
+    site.pass(2);
+    let token = "";
+    await late.visit((session) => token = session.formToken());
+    await late.visit((session) => {
+      assert(session.checkFormToken(token));
+      session.signIn("ada");
+    });
+    assertEquals(await late.look((session) => session.principal), "ada");
+  });
+});
+
 describe("lifetime", () => {
   it("gives one session timeouts of its own", async () => {
     const browser = await visitor();

@@ -1,0 +1,417 @@
+/**
+ * Moves a site from one store to another without signing anyone out.
+ *
+ * 1. `copy(from, to)` while the site runs on `from`.
+ * 2. Switch the site to `to`.
+ * 3. `copy(from, to, { since })`, with the first run's `startedAt`, for what was
+ *    created or changed between.
+ *
+ * @example
+ * ```ts ignore
+ * import { open } from "@cloakroom/session";
+ * import { copy, type ScannableProvider } from "@cloakroom/session/copy";
+ * import "@cloakroom/session/deno-kv";
+ *
+ * const from = open("deno-kv:./sessions.db") as ScannableProvider;
+ * const to = open("deno-kv:./moved.db");
+ * const { startedAt } = await copy(from, to, { onProgress: console.log });
+ * // Later, when the site runs on the other store:
+ * await copy(from, to, { since: startedAt });
+ * ```
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { encode } from "./codec.ts";
+import { SessionError } from "./errors.ts";
+import type {
+  Awaitable,
+  NewSessionRecord,
+  Provider,
+  SessionChange,
+  SessionRecord,
+  StoredSession,
+} from "./provider.ts";
+import {
+  emptyObject,
+  put,
+  type StoredData,
+  type StoredValue,
+} from "./value.ts";
+
+/** Some of the sessions that a provider keeps. */
+export interface ScanPage {
+  /**
+   * Live sessions: any number, none included. A store that cannot help it may
+   * name one twice.
+   */
+  readonly sessions: readonly StoredSession[];
+  /** The ids of those whose records cannot be decoded. */
+  readonly unreadable?: readonly string[] | undefined;
+  /** Where the next page begins; `undefined` on the last one. */
+  readonly next?: string | undefined;
+  /** About how many there are in all, if the store knows at once. */
+  readonly total?: number | undefined;
+}
+
+/** A provider whose sessions can be gone through. */
+export interface ScannableProvider extends Provider {
+  /**
+   * Goes through all sessions, page by page. One that is there from the first
+   * page to the last is on one of them, whatever comes and goes meanwhile.
+   * A record that cannot be decoded stops nothing.
+   *
+   * @param cursor `next` of the page before; `undefined` for the first one.
+   * @param limit About how many sessions to look at.
+   */
+  scan(
+    cursor: string | undefined,
+    limit: number,
+    now: number,
+  ): Awaitable<ScanPage>;
+}
+
+/** How far a copy has come. */
+export interface CopyProgress {
+  /** When it began, in milliseconds since the Unix epoch: `since` of the next. */
+  readonly startedAt: number;
+  /** Sessions looked at so far; the other counts add up to it. */
+  readonly count: number;
+  /** About how many there are in `from`, if it knows. */
+  readonly total: number | undefined;
+  /** Sessions that were not in `to`, and are now. */
+  readonly copied: number;
+  /** Copies of an earlier run that were brought up to date. */
+  readonly refreshed: number;
+  /** Sessions that `to` has as they are, or that are older than `since`. */
+  readonly unchanged: number;
+  /**
+   * Sessions left as they are in `to` although they differ, because they have
+   * been changed there, or ended on either side during the copy.
+   */
+  readonly kept: number;
+  /** Sessions that cannot be copied; see {@linkcode CopyOptions.onSkip}. */
+  readonly skipped: number;
+  /**
+   * Where to go on if it is broken off now; `undefined` at the start and at the
+   * end.
+   */
+  readonly cursor: string | undefined;
+}
+
+/** How to copy. */
+export interface CopyOptions {
+  /**
+   * About how many sessions to copy at a time, before other work gets its turn.
+   *
+   * @default {100}
+   */
+  readonly batch?: number | undefined;
+  /**
+   * Leaves out sessions that were not used in `from` since then, in milliseconds
+   * since the Unix epoch: `startedAt` of the last complete run, so that a
+   * session which was copied then and ended in `to` does not come back.
+   *
+   * @default {0}
+   */
+  readonly since?: number | undefined;
+  /** Where a run that was broken off has come to: its last `cursor`. */
+  readonly cursor?: string | undefined;
+  /**
+   * Which copies runs have brought up to date, by id, with their version in
+   * `to`. Hand in the same map at every run if there are more than two: a
+   * session that is not in it is brought up to date once, then kept.
+   *
+   * @default {new Map()}
+   */
+  readonly refreshes?: Map<string, number> | undefined;
+  /** Called after each batch. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+  /**
+   * Called for each session that cannot be copied: code `"corrupt"` if its
+   * record cannot be read, `"too-large"` if `to` has no room for its data.
+   */
+  readonly onSkip?: ((id: string, error: SessionError) => void) | undefined;
+  /** Stops it between two batches. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * The time in milliseconds since the Unix epoch.
+   *
+   * @default {Date.now}
+   */
+  readonly now?: (() => number) | undefined;
+}
+
+/**
+ * Copies every live session, with everything that its cookie needs to go on
+ * working: secrets, sign-in, deadlines. Safe to break off and to repeat, and
+ * while both stores are in use.
+ *
+ * A session that `to` has already is brought up to date only as long as nobody
+ * but a copy has changed it there, and only from a state in `from` that is
+ * later than the copy. All copies begin with version 1, which matters to nobody:
+ * versions are compared within one request.
+ *
+ * What no copy can know: a session that ended in `from` after it was copied goes
+ * on in `to`, and one that ended in `to` comes back if it is still in `from` and
+ * was used there after `since`. So keep the runs close to the switch, and delete
+ * `from` soon after.
+ *
+ * @param from What to copy; nothing in it is changed.
+ * @param to Where to. Empty, or with what earlier runs copied.
+ * @returns The counts at the end.
+ * @throws {TypeError} If `from` has no `scan`, if both are the same, or if there
+ * is an option of another name.
+ * @throws {RangeError} If `batch` is not a positive whole number.
+ * @throws Whatever a provider throws, and the reason of `signal`: go on later
+ * from the `cursor` of the last progress.
+ */
+export async function copy(
+  from: ScannableProvider,
+  to: Provider,
+  options: CopyOptions = {},
+): Promise<CopyProgress> {
+  const run = new CopyRun(from, to, options);
+  const { signal, onProgress } = options;
+  for (;;) {
+    signal?.throwIfAborted();
+    const isLast = await run.copyPage();
+    onProgress?.(run.progress());
+    if (isLast) return run.progress();
+    await setImmediate();
+  }
+}
+
+type Outcome = "copied" | "refreshed" | "unchanged" | "kept" | "skipped";
+
+class CopyRun {
+  readonly #from: ScannableProvider;
+  readonly #to: Provider;
+  readonly #now: () => number;
+  readonly #batch: number;
+  readonly #since: number;
+  readonly #refreshes: Map<string, number>;
+  readonly #onSkip: CopyOptions["onSkip"];
+  readonly #startedAt: number;
+  readonly #counts: Record<Outcome, number> = {
+    copied: 0,
+    refreshed: 0,
+    unchanged: 0,
+    kept: 0,
+    skipped: 0,
+  };
+  #cursor: string | undefined;
+  #total: number | undefined;
+
+  constructor(from: ScannableProvider, to: Provider, options: CopyOptions) {
+    checkProviders(from, to);
+    checkOptions(options);
+    this.#from = from;
+    this.#to = to;
+    this.#now = options.now ?? Date.now;
+    this.#batch = options.batch ?? 100;
+    this.#since = options.since ?? 0;
+    this.#refreshes = options.refreshes ?? new Map();
+    this.#onSkip = options.onSkip;
+    this.#cursor = options.cursor;
+    this.#startedAt = this.#now();
+  }
+
+  progress(): CopyProgress {
+    const count = Object.values(this.#counts).reduce((sum, n) => sum + n, 0);
+    return {
+      startedAt: this.#startedAt,
+      count,
+      total: this.#total,
+      ...this.#counts,
+      cursor: this.#cursor,
+    };
+  }
+
+  /** @returns Whether it was the last page. */
+  async copyPage(): Promise<boolean> {
+    const { sessions, unreadable, next, total } = await this.#from.scan(
+      this.#cursor,
+      this.#batch,
+      this.#now(),
+    );
+    // Counted when all are done: a page that fails is gone through again.
+    const outcomes = await Promise.all(
+      sessions.map((session) => this.#outcomeOf(session)),
+    );
+    for (const id of unreadable ?? []) {
+      outcomes.push(this.#skip(id, unreadableError()));
+    }
+    for (const outcome of outcomes) this.#counts[outcome]++;
+    this.#cursor = next;
+    this.#total = total ?? this.#total;
+    return next === undefined;
+  }
+
+  async #outcomeOf(session: StoredSession): Promise<Outcome> {
+    if (session.record.accessedAt < this.#since) return "unchanged";
+    try {
+      return await this.#copy(session);
+    } catch (error) {
+      if (!(error instanceof SessionError) || error.code !== "too-large") {
+        throw error;
+      }
+      return this.#skip(session.id, error);
+    }
+  }
+
+  #skip(id: string, error: SessionError): Outcome {
+    this.#onSkip?.(id, error);
+    return "skipped";
+  }
+
+  async #copy({ id, record }: StoredSession): Promise<Outcome> {
+    const now = this.#now();
+    if (record.expiresAt <= now) return "kept";
+    if (await this.#to.create(id, toNewRecord(record), now)) return "copied";
+    const copied = await this.#to.read(id, now);
+    if (copied === undefined) return "kept";
+    if (isUpToDate(copied, record)) return "unchanged";
+    return await this.#refresh(id, copied);
+  }
+
+  async #refresh(id: string, copied: SessionRecord): Promise<Outcome> {
+    if (copied.version !== (this.#refreshes.get(id) ?? 1)) return "kept";
+    // Read after the copy was, and therefore no older: the one at hand may be,
+    // if another run has copied the session since.
+    const record = await this.#from.read(id, this.#now());
+    if (record === undefined || record.createdAt !== copied.createdAt) {
+      return "kept";
+    }
+    if (isSame(copied, record)) return await this.#touch(id, copied, record);
+    const guard = { secretHash: copied.secretHash, version: copied.version };
+    const used = Math.max(copied.accessedAt, record.accessedAt);
+    const change = changeBetween(copied, record);
+    const result = await this.#to.update(id, change, guard, used);
+    if (result !== "done") return "kept";
+    this.#refreshes.set(id, copied.version + 1);
+    return "refreshed";
+  }
+
+  async #touch(
+    id: string,
+    copied: SessionRecord,
+    { accessedAt, expiresAt }: SessionRecord,
+  ): Promise<Outcome> {
+    if (accessedAt <= copied.accessedAt) return "unchanged";
+    const isThere = await this.#to.touch(id, expiresAt, accessedAt);
+    return isThere ? "refreshed" : "kept";
+  }
+}
+
+function toNewRecord(record: SessionRecord): NewSessionRecord {
+  const { version: _, ...rest } = record;
+  return Object.freeze(rest);
+}
+
+function isUpToDate(copied: SessionRecord, record: SessionRecord): boolean {
+  return record.accessedAt <= copied.accessedAt && isSame(copied, record);
+}
+
+/** Whether two records differ in nothing but version, last use and deadline. */
+function isSame(a: SessionRecord, b: SessionRecord): boolean {
+  return a.createdAt === b.createdAt &&
+    JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b)) &&
+    Object.keys(differing(a.data, b.data)).length === 0 &&
+    Object.keys(a.data).length === Object.keys(b.data).length;
+}
+
+/** What makes the copy equal to the original. */
+function changeBetween(
+  copied: SessionRecord,
+  record: SessionRecord,
+): SessionChange {
+  const isUsedLater = copied.accessedAt > record.accessedAt;
+  const idleDeadline = copied.accessedAt + record.idleTimeout * 1000;
+  return {
+    ...fieldsOf(record),
+    set: differing(record.data, copied.data),
+    delete: Object.keys(copied.data).filter((key) => !(key in record.data)),
+    expiresAt: isUsedLater
+      ? Math.min(copied.expiresAt, idleDeadline)
+      : record.expiresAt,
+  };
+}
+
+/** Everything that an update can replace, but data and deadline. */
+function fieldsOf(record: SessionRecord): Omit<SessionChange, "expiresAt"> {
+  const { previous } = record;
+  return {
+    secretHash: record.secretHash,
+    renewedAt: record.renewedAt,
+    previous: previous === undefined ? null : {
+      secretHash: previous.secretHash,
+      expiresAt: previous.expiresAt,
+    },
+    principal: record.principal ?? null,
+    label: record.label ?? null,
+    authenticatedAt: record.authenticatedAt ?? null,
+    fingerprint: record.fingerprint ?? null,
+    idleTimeout: record.idleTimeout,
+    absoluteTimeout: record.absoluteTimeout,
+    persistent: record.persistent,
+  };
+}
+
+/** The entries of `data` that `other` has not, or not with that value. */
+function differing(data: StoredData, other: StoredData): StoredData {
+  const found = emptyObject();
+  for (const key of Object.keys(data)) {
+    const value = data[key] as StoredValue;
+    const counterpart: StoredValue | undefined = other[key];
+    if (counterpart !== undefined && encode(counterpart) === encode(value)) {
+      continue;
+    }
+    put(found, key, value);
+  }
+  return Object.freeze(found);
+}
+
+function unreadableError(): SessionError {
+  return new SessionError(
+    "corrupt",
+    "Cannot copy session: its record cannot be read",
+  );
+}
+
+function checkProviders(from: ScannableProvider, to: Provider): void {
+  if (typeof from?.scan !== "function") {
+    throw new TypeError(
+      "Cannot copy sessions: the provider to copy from has no scan()",
+    );
+  }
+  if (from !== to) return;
+  throw new TypeError(
+    "Cannot copy sessions: the provider to copy to is the one to copy from",
+  );
+}
+
+const OPTIONS: readonly string[] = [
+  "batch",
+  "since",
+  "cursor",
+  "refreshes",
+  "onProgress",
+  "onSkip",
+  "signal",
+  "now",
+];
+
+function checkOptions(options: CopyOptions): void {
+  const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (other !== undefined) {
+    throw new TypeError(
+      `Cannot copy sessions: unknown option: received ${other}`,
+    );
+  }
+  const { batch = 100 } = options;
+  if (Number.isSafeInteger(batch) && batch > 0) return;
+  throw new RangeError(
+    `Cannot copy sessions: batch must be a positive whole number: received ${batch}`,
+  );
+}
