@@ -67,6 +67,7 @@ export type {
   PreviousSecret,
   Provider,
   RemovalObserver,
+  ScanPage,
   SessionChange,
   SessionRecord,
   StoredSession,

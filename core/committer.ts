@@ -42,7 +42,7 @@ export class Committer {
     response: Response | undefined,
   ): Awaitable<Response | undefined> {
     const now = this.#host.settings.now();
-    if (draft.isDestroyed) return this.#commitDestroy(draft, response);
+    if (draft.isDestroyed) return this.#commitDestroy(draft, response, now);
     if (!draft.isStored) return this.#commitUnstored(draft, response, now);
     const upkeep = upkeepOf(draft, now);
     return upkeep === undefined
@@ -179,9 +179,11 @@ export class Committer {
   async #commitDestroy(
     draft: Draft,
     response: Response | undefined,
+    now: number,
   ): Promise<Response | undefined> {
-    if (draft.isStored && await this.#host.store.destroy(draft.id)) {
-      this.#notify({ type: "destroyed", id: draft.id });
+    if (!await this.#isEnded(draft, now)) {
+      this.#notify({ type: "gone", id: draft.id });
+      return response;
     }
     const isTold = draft.arrival.hadCookie || draft.isSiteDataCleared;
     // Ending the session matters more than telling the browser.
@@ -192,6 +194,25 @@ export class Committer {
     attachCookie(carrier, clearCookie(this.#host.settings.cookie));
     if (draft.isSiteDataCleared) clearSiteData(carrier);
     return carrier;
+  }
+
+  /**
+   * Ends a stored session, unless its token was replaced meanwhile: a request
+   * from before a sign-in must not end what came of it, or remove its cookie.
+   */
+  async #isEnded(draft: Draft, now: number): Promise<boolean> {
+    const { store } = this.#host;
+    if (!draft.isStored) return draft.superseded === undefined;
+    const { id, secretHash } = draft;
+    const change = { expiresAt: now };
+    const result = await store.update(id, change, { secretHash }, now);
+    if (result !== "done") {
+      const record = await store.read(id, now);
+      return record === undefined;
+    }
+    await store.destroy(id);
+    this.#notify({ type: "destroyed", id });
+    return true;
   }
 
   #touched(

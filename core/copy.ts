@@ -7,16 +7,21 @@
  *    created or changed between.
  *
  * @example
- * ```ts ignore
- * import { open } from "@cloakroom/session";
- * import { copy, type ScannableProvider } from "@cloakroom/session/copy";
- * import "@cloakroom/session/deno-kv";
+ * ```ts
+ * import { copy } from "@cloakroom/session/copy";
+ * import { DenoKvProvider } from "@cloakroom/session/deno-kv";
+ * import { assertEquals } from "@std/assert";
  *
- * const from = open("deno-kv:./sessions.db") as ScannableProvider;
- * const to = open("deno-kv:./moved.db");
- * const { startedAt } = await copy(from, to, { onProgress: console.log });
- * // Later, when the site runs on the other store:
- * await copy(from, to, { since: startedAt });
+ * const from = new DenoKvProvider(":memory:");
+ * const to = new DenoKvProvider(":memory:");
+ * const first = await copy(from, to, {
+ *   onProgress: ({ count, total = "?" }) => console.log(`${count} of ${total}`),
+ * });
+ * // When the site runs on the other store:
+ * const second = await copy(from, to, { since: first.startedAt });
+ * assertEquals(second.count, 0);
+ * await from.close();
+ * await to.close();
  * ```
  *
  * @module
@@ -25,7 +30,6 @@ import { setImmediate } from "node:timers/promises";
 import { encode } from "./codec.ts";
 import { SessionError } from "./errors.ts";
 import type {
-  Awaitable,
   NewSessionRecord,
   Provider,
   SessionChange,
@@ -39,38 +43,6 @@ import {
   type StoredValue,
 } from "./value.ts";
 
-/** Some of the sessions that a provider keeps. */
-export interface ScanPage {
-  /**
-   * Live sessions: any number, none included. A store that cannot help it may
-   * name one twice.
-   */
-  readonly sessions: readonly StoredSession[];
-  /** The ids of those whose records cannot be decoded. */
-  readonly unreadable?: readonly string[] | undefined;
-  /** Where the next page begins; `undefined` on the last one. */
-  readonly next?: string | undefined;
-  /** About how many there are in all, if the store knows at once. */
-  readonly total?: number | undefined;
-}
-
-/** A provider whose sessions can be gone through. */
-export interface ScannableProvider extends Provider {
-  /**
-   * Goes through all sessions, page by page. One that is there from the first
-   * page to the last is on one of them, whatever comes and goes meanwhile.
-   * A record that cannot be decoded stops nothing.
-   *
-   * @param cursor `next` of the page before; `undefined` for the first one.
-   * @param limit About how many sessions to look at.
-   */
-  scan(
-    cursor: string | undefined,
-    limit: number,
-    now: number,
-  ): Awaitable<ScanPage>;
-}
-
 /** How far a copy has come. */
 export interface CopyProgress {
   /** When it began, in milliseconds since the Unix epoch: `since` of the next. */
@@ -78,7 +50,7 @@ export interface CopyProgress {
   /** Sessions looked at so far; the other counts add up to it. */
   readonly count: number;
   /** About how many there are in `from`, if it knows. */
-  readonly total: number | undefined;
+  readonly total?: number | undefined;
   /** Sessions that were not in `to`, and are now. */
   readonly copied: number;
   /** Copies of an earlier run that were brought up to date. */
@@ -96,7 +68,7 @@ export interface CopyProgress {
    * Where to go on if it is broken off now; `undefined` at the start and at the
    * end.
    */
-  readonly cursor: string | undefined;
+  readonly cursor?: string | undefined;
 }
 
 /** How to copy. */
@@ -167,7 +139,7 @@ export interface CopyOptions {
  * from the `cursor` of the last progress.
  */
 export async function copy(
-  from: ScannableProvider,
+  from: Provider,
   to: Provider,
   options: CopyOptions = {},
 ): Promise<CopyProgress> {
@@ -184,8 +156,11 @@ export async function copy(
 
 type Outcome = "copied" | "refreshed" | "unchanged" | "kept" | "skipped";
 
+/** A provider that can be copied from. */
+type Scannable = Provider & Required<Pick<Provider, "scan">>;
+
 class CopyRun {
-  readonly #from: ScannableProvider;
+  readonly #from: Scannable;
   readonly #to: Provider;
   readonly #now: () => number;
   readonly #batch: number;
@@ -203,10 +178,9 @@ class CopyRun {
   #cursor: string | undefined;
   #total: number | undefined;
 
-  constructor(from: ScannableProvider, to: Provider, options: CopyOptions) {
-    checkProviders(from, to);
+  constructor(from: Provider, to: Provider, options: CopyOptions) {
     checkOptions(options);
-    this.#from = from;
+    this.#from = checkProviders(from, to);
     this.#to = to;
     this.#now = options.now ?? Date.now;
     this.#batch = options.batch ?? 100;
@@ -379,15 +353,15 @@ function unreadableError(): SessionError {
   );
 }
 
-function checkProviders(from: ScannableProvider, to: Provider): void {
-  if (typeof from?.scan !== "function") {
+function checkProviders(from: Provider, to: Provider): Scannable {
+  if (from === to) {
     throw new TypeError(
-      "Cannot copy sessions: the provider to copy from has no scan()",
+      "Cannot copy sessions: the provider to copy to is the one to copy from",
     );
   }
-  if (from !== to) return;
+  if (typeof from?.scan === "function") return from as Scannable;
   throw new TypeError(
-    "Cannot copy sessions: the provider to copy to is the one to copy from",
+    "Cannot copy sessions: the provider to copy from has no scan()",
   );
 }
 

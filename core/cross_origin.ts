@@ -14,9 +14,9 @@ export function isCrossOrigin(
   trusted: ReadonlySet<string>,
 ): boolean {
   if (isSafe(request)) return false;
-  const site = request.headers.get("sec-fetch-site");
+  const site = request.headers.get("sec-fetch-site") || null;
   if (site === "same-origin" || site === "none") return false;
-  const origin = request.headers.get("origin");
+  const origin = request.headers.get("origin") || null;
   if (site === null) {
     if (origin === null) return false;
     // A proxy may have taken TLS off, so that only the hosts can be compared.
@@ -34,14 +34,28 @@ export function isCrossOrigin(
 export function resolveOrigins(
   origins: readonly string[],
 ): ReadonlySet<string> {
-  for (const origin of origins) {
-    const url = URL.canParse(origin) ? new URL(origin) : undefined;
-    if (url?.origin === origin && origin !== "null") continue;
+  if (!Array.isArray(origins)) {
     throw new TypeError(
-      `Cannot create Manager: trustedOrigins must be origins such as https://example.org: received ${origin}`,
+      `Cannot create Manager: trustedOrigins must be an array: received ${typeof origins}`,
+    );
+  }
+  for (const origin of origins) {
+    if (isOrigin(origin)) continue;
+    throw new TypeError(
+      `Cannot create Manager: trustedOrigins must be origins such as https://example.org: received ${
+        String(origin)
+      }`,
     );
   }
   return new Set(origins);
+}
+
+/** Whether a text is an origin as browsers write it, in an app's scheme too. */
+function isOrigin(text: unknown): boolean {
+  if (typeof text !== "string") return false;
+  if (!/^[a-z][a-z\d+.-]*:\/\/[^/*?#@\s]+$/.test(text)) return false;
+  if (!/^https?:/.test(text)) return true;
+  return URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** A WebSocket is opened with GET, and lets the page do whatever it allows. */

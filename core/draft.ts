@@ -148,7 +148,7 @@ export class Draft {
 
   /** What the random bytes of the form token are derived from. */
   get family(): string {
-    if (this.superseded !== undefined) {
+    if (this.superseded !== undefined && this.signedIn === undefined) {
       return familyOf(secretOf(this.superseded));
     }
     this.#hasForm = true;
@@ -348,6 +348,7 @@ export class Draft {
       this.#secretHash = undefined;
     }
     this.#isStored = true;
+    this.isRenewed = false;
     this.#base = undefined;
     this.#values?.settleAll();
     this.accessedAt = now;
@@ -362,7 +363,8 @@ export class Draft {
     this.values.forgetStored();
     this.#record = undefined;
     this.#base = undefined;
-    this.#token = undefined;
+    // A form token of this request was made from the next secret already.
+    this.#token = idOf(mintToken()) + this.nextSecret;
     this.#secretHash = undefined;
     this.#isStored = false;
   }

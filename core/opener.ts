@@ -117,7 +117,12 @@ export class Opener {
 
   #fingerprintOf(request: Request): string | undefined {
     const { fingerprint } = this.#host.settings;
-    return fingerprint === undefined ? undefined : digest(fingerprint(request));
+    if (fingerprint === undefined) return undefined;
+    const seen: unknown = fingerprint(request);
+    if (typeof seen === "string") return digest(seen);
+    throw new TypeError(
+      `Cannot start session: fingerprint must return a string: received ${typeof seen}`,
+    );
   }
 
   /** Whether the client looks different, and that is reason to refuse it. */

@@ -77,7 +77,8 @@ export interface ManagerOptions {
   /**
    * What happens when a user with `maxSessions` sessions signs in: the one that
    * signed in first ends, or the commit fails with `"too-many-sessions"` and
-   * leaves the visitor as they were.
+   * leaves the visitor as they were. Of two that sign in for the last place at
+   * the same moment, the one refused can lose the session they had as a visitor.
    *
    * @default {"evict-oldest"}
    */

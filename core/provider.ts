@@ -110,6 +110,21 @@ export interface StoredSession {
   readonly record: SessionRecord;
 }
 
+/** Some of the sessions that a provider keeps. */
+export interface ScanPage {
+  /**
+   * Live sessions: any number, none included. A store that cannot help it may
+   * name one twice.
+   */
+  readonly sessions: readonly StoredSession[];
+  /** The ids of those whose records cannot be decoded. */
+  readonly unreadable?: readonly string[] | undefined;
+  /** Where the next page begins; `undefined` on the last one. */
+  readonly next?: string | undefined;
+  /** About how many there are in all, if the store knows at once. */
+  readonly total?: number | undefined;
+}
+
 /**
  * Hears of sessions that a provider removed by itself.
  *
@@ -222,6 +237,20 @@ export interface Provider {
    * @returns How many there were; expired ones may or may not count.
    */
   clear(): Awaitable<number>;
+
+  /**
+   * Goes through all sessions, page by page. One that is there from the first
+   * page to the last is on one of them, whatever comes and goes meanwhile. Leave
+   * it out if the store cannot; then nothing can be copied from it.
+   *
+   * @param cursor `next` of the page before; `undefined` for the first one.
+   * @param limit About how many sessions to look at.
+   */
+  scan?(
+    cursor: string | undefined,
+    limit: number,
+    now: number,
+  ): Awaitable<ScanPage>;
 
   /**
    * Tells somebody of each session that it removes because it has expired or

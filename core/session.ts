@@ -263,11 +263,18 @@ export class Session<Data extends object = AnyData> {
    *
    * @param options `reauthenticated` says that the user has just proven again
    * who they are: sets `authenticatedAt` and starts the absolute timeout anew.
+   * @throws {TypeError} If nobody is signed in to be `reauthenticated`.
    * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
    * too late.
    */
   regenerate(options: { readonly reauthenticated?: boolean } = {}): void {
-    this.#draft.renew(options.reauthenticated ?? false);
+    const { reauthenticated = false } = options;
+    if (reauthenticated && this.principal === undefined) {
+      throw new TypeError(
+        "Cannot regenerate session: nobody is signed in who could be reauthenticated",
+      );
+    }
+    this.#draft.renew(reauthenticated);
   }
 
   /**

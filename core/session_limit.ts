@@ -38,21 +38,25 @@ export class SessionLimit {
    */
   async enforce(draft: Draft, now: number): Promise<void> {
     const { store, settings } = this.#host;
+    const { maxSessions, onMaxSessions } = settings;
+    if (maxSessions === Infinity) return;
     const sessions = await this.#sessionsOf(draft.signedIn as string, now);
-    const excess = sessions.length - settings.maxSessions;
-    if (excess <= 0) return;
     sessions.sort(bySignIn);
-    const isOldestOut = settings.onMaxSessions === "evict-oldest";
+    const isOldestOut = onMaxSessions === "evict-oldest";
+    const excess = Math.max(0, sessions.length - maxSessions);
     const out = isOldestOut
       ? sessions.slice(0, excess)
-      : sessions.slice(-excess);
+      : sessions.slice(sessions.length - excess);
     for (const { id } of out) {
       if (await store.destroy(id)) {
         notify(settings.onEvent, { type: "evicted", id });
       }
     }
-    const isOut = out.some(({ id }) => id === draft.id);
-    if (isOut && !isOldestOut) throw this.#refusal();
+    // Another sign-in may have counted first, and have ended this one already.
+    const isIn = sessions.some((session) =>
+      session.id === draft.id && !out.includes(session)
+    );
+    if (!isIn && !isOldestOut) throw this.#refusal();
   }
 
   async #sessionsOf(principal: string, now: number): Promise<StoredSession[]> {

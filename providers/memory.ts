@@ -24,23 +24,25 @@ import type {
   NewSessionRecord,
   Provider,
   RemovalObserver,
+  ScanPage,
   SessionChange,
   SessionRecord,
   StoredSession,
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
+import { applied, isGuardMet, toRecord } from "../core/record.ts";
 import { register } from "../core/registry.ts";
-import { hashesEqual } from "../core/token.ts";
 import {
   dataSize,
-  emptyObject,
   entrySize,
-  put,
   type StoredData,
   type StoredValue,
 } from "../core/value.ts";
 import { LinkedList, ListElement } from "./linked_list.ts";
+
+/** How many scans can be under way without counting from the start again. */
+const MAX_SCANS = 4;
 
 /** How much a {@linkcode MemoryProvider} keeps. */
 export interface MemoryProviderOptions {
@@ -92,6 +94,8 @@ export class MemoryProvider implements Provider {
   readonly #entries = new Map<string, Entry>();
   readonly #lanes = new Map<number, Lane>();
   readonly #byPrincipal = new Map<string, Set<Entry>>();
+  /** Where scans under way have come to; an iterator survives all changes. */
+  readonly #scans = new Map<string, MapIterator<Entry>>();
   readonly #observers = new Set<RemovalObserver>();
   #bytes = 0;
   #created = 0;
@@ -220,6 +224,25 @@ export class MemoryProvider implements Provider {
     return count;
   }
 
+  /** {@inheritDoc Provider.scan} */
+  scan(cursor: string | undefined, limit: number, now: number): ScanPage {
+    this.#checkOpen();
+    const entries = this.#scans.get(cursor ?? "") ?? this.#entriesAfter(cursor);
+    this.#scans.delete(cursor ?? "");
+    const sessions: StoredSession[] = [];
+    let last: Entry | undefined;
+    for (let looked = 0; looked < limit; looked++) {
+      const { value: entry, done } = entries.next();
+      if (done) return { sessions, total: this.#entries.size };
+      last = entry;
+      if (entry.expiresAt <= now) continue;
+      sessions.push({ id: entry.id, record: entry.upToDateRecord() });
+    }
+    const next = last?.id as string;
+    this.#keepScan(next, entries);
+    return { sessions, next, total: this.#entries.size };
+  }
+
   /** {@inheritDoc Provider.observe} */
   observe(observer: RemovalObserver): () => void {
     this.#observers.add(observer);
@@ -306,6 +329,21 @@ export class MemoryProvider implements Provider {
       if (back !== except) stalest = stalerOf(stalest, back);
     }
     return stalest;
+  }
+
+  /** The entries behind a cursor that is not at hand: counts from the start. */
+  #entriesAfter(cursor: string | undefined): MapIterator<Entry> {
+    const entries = this.#entries.values();
+    if (cursor === undefined || !this.#entries.has(cursor)) return entries;
+    while (entries.next().value?.id !== cursor);
+    return entries;
+  }
+
+  #keepScan(cursor: string, entries: MapIterator<Entry>): void {
+    this.#scans.set(cursor, entries);
+    if (this.#scans.size <= MAX_SCANS) return;
+    const [oldest] = this.#scans.keys();
+    this.#scans.delete(oldest as string);
   }
 
   #forget(): void {
@@ -439,17 +477,6 @@ function stalerOf(
   return a.idleDeadline <= b.idleDeadline ? a : b;
 }
 
-function isGuardMet(
-  record: SessionRecord,
-  guard: UpdateGuard,
-  now: number,
-): boolean {
-  if (hashesEqual(record.secretHash, guard.secretHash)) return true;
-  const { previous } = record;
-  return previous !== undefined && previous.expiresAt > now &&
-    hashesEqual(previous.secretHash, guard.secretHash);
-}
-
 /** By how many bytes a change makes the data longer; negative if shorter. */
 function growthOf(data: StoredData, change: SessionChange): number {
   let growth = 0;
@@ -463,69 +490,6 @@ function growthOf(data: StoredData, change: SessionChange): number {
 function storedSize(data: StoredData, key: string): number {
   const value: StoredValue | undefined = data[key];
   return value === undefined ? 0 : entrySize(key, value);
-}
-
-/** The record after a change, sharing everything that stayed as it was. */
-function applied(
-  record: SessionRecord,
-  change: SessionChange,
-  now: number,
-): SessionRecord {
-  return toRecord({
-    data: appliedData(record.data, change),
-    secretHash: change.secretHash ?? record.secretHash,
-    renewedAt: change.renewedAt ?? record.renewedAt,
-    previous: changed(record.previous, change.previous),
-    principal: changed(record.principal, change.principal),
-    label: changed(record.label, change.label),
-    authenticatedAt: changed(record.authenticatedAt, change.authenticatedAt),
-    fingerprint: changed(record.fingerprint, change.fingerprint),
-    createdAt: record.createdAt,
-    accessedAt: now,
-    expiresAt: change.expiresAt,
-    idleTimeout: change.idleTimeout ?? record.idleTimeout,
-    absoluteTimeout: change.absoluteTimeout ?? record.absoluteTimeout,
-    persistent: change.persistent ?? record.persistent,
-  }, record.version + 1);
-}
-
-/** A field that a change may leave out, or forget by `null`. */
-function changed<T>(
-  before: T | undefined,
-  after: T | null | undefined,
-): T | undefined {
-  return after === undefined ? before : after ?? undefined;
-}
-
-function appliedData(data: StoredData, change: SessionChange): StoredData {
-  const set = Object.entries(change.set ?? {});
-  const removed = change.delete ?? [];
-  if (set.length === 0 && removed.length === 0) return data;
-  const copy = Object.assign(emptyObject(), data);
-  for (const [key, value] of set) put(copy, key, value);
-  for (const key of removed) delete copy[key];
-  return Object.freeze(copy);
-}
-
-/** A frozen record whose fields always stand in the same order. */
-function toRecord(source: NewSessionRecord, version: number): SessionRecord {
-  return Object.freeze({
-    data: source.data,
-    version,
-    secretHash: source.secretHash,
-    renewedAt: source.renewedAt,
-    previous: source.previous,
-    principal: source.principal,
-    label: source.label,
-    authenticatedAt: source.authenticatedAt,
-    fingerprint: source.fingerprint,
-    createdAt: source.createdAt,
-    accessedAt: source.accessedAt,
-    expiresAt: source.expiresAt,
-    idleTimeout: source.idleTimeout,
-    absoluteTimeout: source.absoluteTimeout,
-    persistent: source.persistent,
-  });
 }
 
 function checkNoOthers(options: object): void {

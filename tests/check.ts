@@ -20,6 +20,7 @@ await run("examples in the documentation", [
   "--doc",
   ...options,
   "README.md",
+  "SECURITY.md",
   "mod.ts",
   "core/",
   "providers/",

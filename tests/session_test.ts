@@ -604,6 +604,38 @@ describe("regenerate", () => {
   });
 });
 
+describe("destroy by a request from before a sign-in", () => {
+  it("neither ends the signed-in session nor removes its cookie", async () => {
+    const browser = await visitor();
+    const late = await browser.look((session) => session);
+    await browser.visit((session) => session.signIn("ada"));
+    browser.site.takeEvents();
+    late.destroy();
+    const response = await browser.site.commit(late);
+    assertEquals(response.headers.getSetCookie(), []);
+    assertEquals(browser.site.takeEvents(), ["gone"]);
+    assertEquals(await browser.look((session) => session.principal), "ada");
+  });
+
+  it("does nothing either when it arrives after the sign-in", async () => {
+    const browser = await visitor();
+    const late = new Browser(browser.site, browser.cookie);
+    await browser.visit((session) => session.signIn("ada"));
+    const response = await late.visit((session) => session.destroy());
+    assertEquals(response.headers.getSetCookie(), []);
+    assertEquals(await browser.look((session) => session.principal), "ada");
+  });
+
+  it("removes the cookie of a session that another request has ended", async () => {
+    const browser = await visitor();
+    const late = await browser.look((session) => session);
+    await browser.site.manager.destroy(late.id);
+    late.destroy();
+    const response = await browser.site.commit(late);
+    assertEquals(response.headers.getSetCookie().length, 1);
+  });
+});
+
 describe("a form token", () => {
   it("works for a browser that lost the response to its sign-in", async () => {
     const site = new Site();

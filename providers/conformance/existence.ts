@@ -161,6 +161,27 @@ export const existenceChecks: Checks = {
     strictEqual(await stage.provider.clear(), 0);
   },
 
+  "scan goes through every live session, page by page": async (stage) => {
+    const { provider, now } = stage;
+    if (provider.scan === undefined) return;
+    const live = [];
+    for (let count = 0; count < 7; count++) live.push(await stage.create());
+    await stage.create({ idleTimeout: 10 });
+    await provider.destroy(await stage.create());
+    const later = now + 10_000;
+    const found = new Map<string, unknown>();
+    let cursor: string | undefined;
+    for (let page = 0; page < 100; page++) {
+      const { sessions, next } = await provider.scan(cursor, 2, later);
+      for (const { id, record } of sessions) found.set(id, record);
+      cursor = next;
+      if (cursor === undefined) break;
+    }
+    strictEqual(cursor, undefined, "scan() does not come to an end");
+    deepStrictEqual([...found.keys()].sort(), live.sort());
+    for (const id of live) deepStrictEqual(found.get(id), await stage.live(id));
+  },
+
   "an observer hears of a session that expired, and of none that was destroyed":
     async (
       stage,
@@ -195,6 +216,8 @@ export const existenceChecks: Checks = {
     strictEqual(await other.destroyAll("ada"), 0);
     strictEqual(await other.destroy(id), false);
     strictEqual(await other.clear(), 0);
+    const page = await other.scan?.(undefined, 10, now);
+    deepStrictEqual([...page?.sessions ?? []], []);
     strictEqual(await other.gc(now + IDLE_TIMEOUT * 20_000, 10), 0);
     strictEqual((await stage.live(id)).version, 1);
     strictEqual(await other.create(id, stage.record(), now), true);

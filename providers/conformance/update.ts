@@ -185,6 +185,15 @@ export const updateChecks: Checks = {
     );
   },
 
+  "an update whose deadline is now ends the session": async (stage) => {
+    const id = await stage.create({ principal: "ada" });
+    const now = stage.now + 1;
+    strictEqual(await stage.update(id, { expiresAt: now }, {}, now), "done");
+    strictEqual(await stage.read(id, now), undefined);
+    strictEqual(await stage.update(id, {}, {}, now), "gone");
+    deepStrictEqual([...await stage.provider.list("ada", now)], []);
+  },
+
   "an update that names no key leaves the data as it is": async (stage) => {
     const id = await stage.create();
     await stage.update(id, { set: dataOf({}), delete: [] });

@@ -1,0 +1,633 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import fc from "fast-check";
+import { describe, it } from "node:test";
+import { setImmediate } from "node:timers";
+import { copy, type CopyOptions, type CopyProgress } from "../core/copy.ts";
+import { SessionError } from "../core/errors.ts";
+import type {
+  NewSessionRecord,
+  Provider,
+  ScanPage,
+  SessionChange,
+  SessionRecord,
+} from "../core/provider.ts";
+import { MemoryProvider } from "../providers/memory.ts";
+import { shape, storedData } from "./_arbitraries.ts";
+import { Browser, Site } from "./_browser.ts";
+import {
+  makeData,
+  makeHash,
+  makeId,
+  makeRecord,
+  type RecordOptions,
+  START,
+} from "./_records.ts";
+
+const ID = makeId(1);
+const SECRET = makeHash("secret");
+
+type Intercepted = "create" | "read" | "update";
+
+/** Memory that can be interfered with, scanned in the order of its ids. */
+class Store extends MemoryProvider {
+  readonly #ids = new Set<string>();
+  readonly #before: Partial<Record<Intercepted, () => void>> = {};
+
+  /** Does something right before the next call of a method. */
+  before(name: Intercepted, run: () => void): void {
+    this.#before[name] = run;
+  }
+
+  override create(id: string, record: NewSessionRecord, now: number): boolean {
+    this.#take("create");
+    this.#ids.add(id);
+    return super.create(id, record, now);
+  }
+
+  override read(id: string, now: number): SessionRecord | undefined {
+    this.#take("read");
+    return super.read(id, now);
+  }
+
+  override update(...args: Parameters<MemoryProvider["update"]>) {
+    this.#take("update");
+    return super.update(...args);
+  }
+
+  override scan(cursor = "", limit: number, now: number): ScanPage {
+    const ids = [...this.#ids].sort().filter((id) => id > cursor);
+    const page = ids.slice(0, limit);
+    const sessions = page.flatMap((id) => {
+      const record = super.read(id, now);
+      return record === undefined ? [] : [{ id, record }];
+    });
+    const next = ids.length > limit ? page.at(-1) : undefined;
+    return { sessions, next, total: this.#ids.size };
+  }
+
+  /** The record as a request would find it now. */
+  live(id = ID, now = START): SessionRecord {
+    const record = super.read(id, now);
+    assert(record !== undefined);
+    return record;
+  }
+
+  /** Changes a session as a request would. */
+  change(change: Partial<SessionChange>, { id = ID, now = START } = {}): void {
+    const { secretHash, expiresAt } = this.live(id, now);
+    const full = { expiresAt, ...change };
+    assertEquals(super.update(id, full, { secretHash }, now), "done");
+  }
+
+  #take(name: Intercepted): void {
+    const run = this.#before[name];
+    delete this.#before[name];
+    run?.();
+  }
+}
+
+function storeOf(count: number, options: RecordOptions = {}): Store {
+  const store = new Store();
+  for (let number = 1; number <= count; number++) {
+    store.create(makeId(number), makeRecord(options), START);
+  }
+  return store;
+}
+
+/** A copy at the instant `START`, unless told. */
+function copyNow(
+  from: Provider,
+  to: Store,
+  options: CopyOptions = {},
+): Promise<CopyProgress> {
+  return copy(from, to, { now: () => START, ...options });
+}
+
+/** The counts that are not zero. */
+function countsOf(progress: CopyProgress): Record<string, number> {
+  const { copied, refreshed, unchanged, kept, skipped } = progress;
+  const counts = { copied, refreshed, unchanged, kept, skipped };
+  return Object.fromEntries(
+    Object.entries(counts).filter(([, count]) => count > 0),
+  );
+}
+
+/** A store and its copy, one session in each. */
+async function copiedPair(
+  options: RecordOptions = {},
+): Promise<[Store, Store]> {
+  const pair: [Store, Store] = [storeOf(1, options), new Store()];
+  await copyNow(...pair);
+  return pair;
+}
+
+/** A record with every field that there is. */
+function fullRecord(): RecordOptions {
+  return {
+    data: makeData([["cart", ["coat"]], ["at", new Date(0)]]),
+    previous: { secretHash: makeHash("old"), expiresAt: START + 1000 },
+    renewedAt: START - 1,
+    principal: "ada",
+    label: "Laptop",
+    authenticatedAt: START - 2,
+    fingerprint: "what it looks like",
+    createdAt: START - 3,
+    accessedAt: START - 1,
+    persistent: true,
+  };
+}
+
+describe("a copy into an empty store", () => {
+  it("brings every session with everything that it holds", async () => {
+    const from = storeOf(3, fullRecord());
+    const to = new Store();
+    assertEquals(countsOf(await copyNow(from, to)), { copied: 3 });
+    for (const number of [1, 2, 3]) {
+      const id = makeId(number);
+      assertEquals(to.live(id), from.live(id));
+    }
+  });
+
+  it("begins with version 1 whatever the original's is", async () => {
+    const from = storeOf(1);
+    from.change({});
+    const to = new Store();
+    await copyNow(from, to);
+    assertEquals([from.live().version, to.live().version], [2, 1]);
+  });
+
+  it("brings whatever data there is", async () => {
+    await fc.assert(fc.asyncProperty(storedData, async (data) => {
+      const [from, to] = await copiedPair({ data });
+      assertEquals(shape(to.live().data), shape(data));
+      assertEquals(countsOf(await copyNow(from, to)), { unchanged: 1 });
+    }));
+  });
+
+  it("leaves out what has expired", async () => {
+    const from = storeOf(2);
+    from.change({ expiresAt: START + 1 });
+    const to = new Store();
+    const progress = await copyNow(from, to, { now: () => START + 1 });
+    assertEquals(countsOf(progress), { copied: 1 });
+    assertStrictEquals(to.read(ID, START), undefined);
+  });
+
+  it("leaves out what expires while it is under way", async () => {
+    const from = storeOf(1, { expiresAt: START + 2 });
+    const to = new Store();
+    let now = START;
+    const progress = await copyNow(from, to, { now: () => now++ });
+    assertEquals(countsOf(progress), { kept: 1 });
+    assertStrictEquals(to.read(ID, START), undefined);
+  });
+
+  it("changes nothing in the other one", async () => {
+    const from = storeOf(1, fullRecord());
+    const before = from.live();
+    await copyNow(from, new Store());
+    assertStrictEquals(from.live(), before);
+  });
+
+  it("copies a session once that the store names twice", async () => {
+    const from = storeOf(1);
+    const scan = from.scan.bind(from);
+    from.scan = (...args) => {
+      const page = scan(...args);
+      return { ...page, sessions: [...page.sessions, ...page.sessions] };
+    };
+    const progress = await copyNow(from, new Store());
+    assertEquals(countsOf(progress), { copied: 1, unchanged: 1 });
+  });
+});
+
+describe("a browser whose session was moved", () => {
+  /** Moves a browser's session as it is now. */
+  async function moved(browser: Browser, from: Store): Promise<Browser> {
+    const to = new Store();
+    const { now } = browser.site;
+    await copy(from, to, { now: () => now });
+    const site = new Site({ provider: to });
+    site.now = now;
+    return new Browser(site, browser.cookie);
+  }
+
+  async function signedIn(): Promise<[Browser, Store]> {
+    const from = new Store();
+    const browser = new Browser(new Site({ provider: from }));
+    await browser.visit((session) => {
+      session.signIn("ada");
+      session.set("cart", ["coat"]);
+    });
+    return [browser, from];
+  }
+
+  it("is signed in with all its data", async () => {
+    const browser = await moved(...await signedIn());
+    await browser.visit((session) => {
+      assertEquals(session.principal, "ada");
+      assertEquals(session.get("cart"), ["coat"]);
+    });
+  });
+
+  it("may come with the old secret while the new one is unused", async () => {
+    const [browser, from] = await signedIn();
+    const { cookie } = browser;
+    browser.site.pass(900);
+    await browser.visit();
+    browser.cookie = cookie;
+    const after = await moved(browser, from);
+    await after.visit((session) => assertEquals(session.principal, "ada"));
+    assertEquals(after.site.takeEvents(), []);
+  });
+
+  it("is still recognised by a copied cookie", async () => {
+    const [browser, from] = await signedIn();
+    const { cookie } = browser;
+    browser.site.pass(900);
+    await browser.visit();
+    await browser.visit();
+    browser.site.pass(300);
+    browser.cookie = cookie;
+    const after = await moved(browser, from);
+    await after.visit((session) => assert(session.isNew));
+    assert(after.site.takeEvents().includes("reused"));
+  });
+
+  it("ends when it would have ended", async () => {
+    const [browser, from] = await signedIn();
+    browser.site.pass(1000);
+    const after = await moved(browser, from);
+    after.site.pass(2599);
+    assert(!await after.look((session) => session.isNew));
+    after.site.pass(1);
+    assert(await after.look((session) => session.isNew));
+  });
+});
+
+describe("a copy into a store that has the session", () => {
+  it("leaves a copy as it is when nothing has changed", async () => {
+    const [from, to] = await copiedPair(fullRecord());
+    const before = to.live();
+    assertEquals(countsOf(await copyNow(from, to)), { unchanged: 1 });
+    assertStrictEquals(to.live(), before);
+  });
+
+  it("brings every change of the original", async () => {
+    const [from, to] = await copiedPair({
+      data: makeData([["kept", 1], ["changed", 1], ["removed", 1]]),
+    });
+    from.change({
+      set: makeData([["changed", 2], ["added", 2]]),
+      delete: ["removed"],
+      ...fullChange(),
+    }, { now: START + 1 });
+    assertEquals(countsOf(await copyNow(from, to)), { refreshed: 1 });
+    assertEquals(to.live(), from.live());
+  });
+
+  it("forgets what the original has forgotten", async () => {
+    const [from, to] = await copiedPair(fullRecord());
+    from.change({
+      previous: null,
+      principal: null,
+      label: null,
+      authenticatedAt: null,
+      fingerprint: null,
+    });
+    await copyNow(from, to);
+    assertEquals(to.live(), from.live());
+  });
+
+  it("moves the deadline when the original was only read", async () => {
+    const [from, to] = await copiedPair();
+    from.touch(ID, START + 9_000_000, START + 1);
+    assertEquals(countsOf(await copyNow(from, to)), { refreshed: 1 });
+    assertEquals(to.live(), from.live());
+  });
+
+  it("keeps what was changed there, even when the original is newer", async () => {
+    const [from, to] = await copiedPair();
+    to.change({ set: makeData([["name", "Ada"]]) });
+    from.change({ set: makeData([["name", "Eve"]]) }, { now: START + 5 });
+    const before = to.live();
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertStrictEquals(to.live(), before);
+  });
+
+  it("keeps the later deadline of a copy that was read there", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ set: makeData([["name", "Ada"]]) }, { now: START + 1 });
+    to.touch(ID, START + 3_600_005, START + 5);
+    assertEquals(countsOf(await copyNow(from, to)), { refreshed: 1 });
+    const { data, accessedAt, expiresAt } = to.live();
+    assertEquals(
+      [data["name"], accessedAt, expiresAt],
+      ["Ada", START + 5, START + 3_600_005],
+    );
+  });
+
+  it("keeps no deadline that the original's new idle timeout forbids", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ idleTimeout: 60, expiresAt: START + 60_000 });
+    to.touch(ID, START + 3_600_005, START + 5);
+    await copyNow(from, to);
+    assertEquals(to.live().expiresAt, START + 60_005);
+  });
+
+  it("keeps what is changed there in the middle of it", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ set: makeData([["name", "Eve"]]) });
+    to.before("update", () => {
+      to.change({ set: makeData([["name", "Ada"]]) });
+    });
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().data["name"], "Ada");
+  });
+
+  it("does not revive what is destroyed there in the middle of it", async () => {
+    for (const call of ["read", "update"] as const) {
+      const [from, to] = await copiedPair();
+      from.change({ set: makeData([["name", "Eve"]]) });
+      to.before(call, () => to.destroy(ID));
+      assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+      assertStrictEquals(to.read(ID, START), undefined);
+    }
+  });
+
+  it("leaves it alone when the original ends in the middle of it", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ set: makeData([["name", "Eve"]]) });
+    from.before("read", () => from.destroy(ID));
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().version, 1);
+  });
+
+  it("brings no state older than what another run has brought", async () => {
+    const from = storeOf(1);
+    const to = new Store();
+    to.before("create", () => {
+      // The other run reads and writes after this one has read.
+      from.change({ set: makeData([["name", "Ada"]]) });
+      to.create(ID, makeRecord({ ...from.live(), now: START }), START);
+    });
+    assertEquals(countsOf(await copyNow(from, to)), { unchanged: 1 });
+    assertEquals(to.live().data["name"], "Ada");
+  });
+
+  it("keeps another session of the same id", async () => {
+    const from = storeOf(1);
+    const to = storeOf(1, { createdAt: START - 1, principal: "bob" });
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().principal, "bob");
+  });
+
+  it("copies it anew when the copy has expired there", async () => {
+    const [from, to] = await copiedPair({ expiresAt: START + 1 });
+    from.touch(ID, START + 9000, START);
+    const progress = await copyNow(from, to, { now: () => START + 1 });
+    assertEquals(countsOf(progress), { copied: 1 });
+    assertEquals(to.live(ID, START + 1).expiresAt, START + 9000);
+  });
+});
+
+function fullChange(): SessionChange {
+  return {
+    secretHash: makeHash("new"),
+    previous: { secretHash: SECRET, expiresAt: START + 1000 },
+    renewedAt: START + 1,
+    principal: "ada",
+    label: "Laptop",
+    authenticatedAt: START + 1,
+    fingerprint: "what it looks like",
+    idleTimeout: 60,
+    absoluteTimeout: 120,
+    persistent: true,
+    expiresAt: START + 60_001,
+  };
+}
+
+describe("a copy that is repeated", () => {
+  it("brings every change if it knows what earlier ones did", async () => {
+    const [from, to] = await copiedPair();
+    const refreshes = new Map<string, number>();
+    for (const name of ["Ada", "Eve", "Bob"]) {
+      from.change({ set: makeData([["name", name]]) });
+      const progress = await copyNow(from, to, { refreshes });
+      assertEquals(countsOf(progress), { refreshed: 1 });
+    }
+    assertEquals(to.live().data["name"], "Bob");
+  });
+
+  it("keeps what was changed there although it knows that", async () => {
+    const [from, to] = await copiedPair();
+    const refreshes = new Map<string, number>();
+    from.change({ set: makeData([["name", "Eve"]]) });
+    await copyNow(from, to, { refreshes });
+    to.change({ set: makeData([["name", "Ada"]]) });
+    from.change({ set: makeData([["name", "Bob"]]) });
+    const progress = await copyNow(from, to, { refreshes });
+    assertEquals(countsOf(progress), { kept: 1 });
+    assertEquals(to.live().data["name"], "Ada");
+  });
+
+  it("keeps a copy of unknown history rather than lose work", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ set: makeData([["name", "Ada"]]) });
+    await copyNow(from, to);
+    from.change({ set: makeData([["name", "Eve"]]) });
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().data["name"], "Ada");
+  });
+
+  it("leaves out what was not used since the last one began", async () => {
+    const from = storeOf(3);
+    const to = new Store();
+    const { startedAt } = await copyNow(from, to, { now: () => START + 10 });
+    from.touch(makeId(2), START + 9000, START + 10);
+    from.touch(makeId(3), START + 9000, START + 9);
+    const progress = await copyNow(from, to, { since: startedAt });
+    assertEquals(startedAt, START + 10);
+    assertEquals(countsOf(progress), { refreshed: 1, unchanged: 2 });
+    assertEquals(to.live(makeId(2)).expiresAt, START + 9000);
+  });
+
+  it("does not revive what ended there and was not used since", async () => {
+    const [from, to] = await copiedPair();
+    to.destroy(ID);
+    const since = START + 1;
+    assertEquals(countsOf(await copyNow(from, to, { since })), {
+      unchanged: 1,
+    });
+    assertStrictEquals(to.read(ID, START), undefined);
+  });
+});
+
+/** A signal that is given after some calls of `onProgress`. */
+function stopAfter(batches: number): CopyOptions {
+  const controller = new AbortController();
+  let count = 0;
+  return {
+    signal: controller.signal,
+    onProgress() {
+      if (++count === batches) controller.abort(new Error("enough"));
+    },
+  };
+}
+
+describe("the progress of a copy", () => {
+  it("is told after each batch, with what there is to do", async () => {
+    const told: CopyProgress[] = [];
+    await copyNow(storeOf(5), new Store(), {
+      batch: 2,
+      onProgress: (progress) => told.push(progress),
+    });
+    assertEquals(told.map(({ count }) => count), [2, 4, 5]);
+    assertEquals(told.map(({ total }) => total), [5, 5, 5]);
+    assertEquals(told.map(({ cursor }) => cursor), [
+      makeId(2),
+      makeId(4),
+      undefined,
+    ]);
+  });
+
+  it("counts each session once, whatever became of it", async () => {
+    const from = storeOf(4);
+    const to = new Store();
+    to.create(makeId(2), makeRecord(), START);
+    to.create(makeId(3), makeRecord({ createdAt: START - 1 }), START);
+    const progress = await copyNow(from, to);
+    assertEquals(countsOf(progress), { copied: 2, unchanged: 1, kept: 1 });
+    assertEquals(progress.count, 4);
+  });
+
+  it("lets other work have its turn between two batches", async () => {
+    const from = storeOf(3);
+    const order: string[] = [];
+    const next = () => {
+      order.push("other work");
+      if (order.length < 20) setImmediate(next);
+    };
+    setImmediate(next);
+    await copyNow(from, new Store(), {
+      batch: 1,
+      onProgress: () => order.push("batch"),
+    });
+    const text = order.join(", ");
+    assert(
+      text.startsWith("batch, other work, batch, other work, batch"),
+      text,
+    );
+  });
+
+  it("ends where a signal stops it", async () => {
+    const to = new Store();
+    const options = { batch: 2, ...stopAfter(1) };
+    const copying = () => copyNow(storeOf(5), to, options);
+    await assertRejects(copying, Error, "enough");
+    assertEquals(to.stats().sessions, 2);
+  });
+
+  it("says where to go on", async () => {
+    const from = storeOf(5);
+    const to = new Store();
+    let cursor: string | undefined;
+    const { signal, onProgress } = stopAfter(1);
+    const options: CopyOptions = {
+      batch: 2,
+      signal,
+      onProgress(progress) {
+        cursor = progress.cursor;
+        onProgress?.(progress);
+      },
+    };
+    await assertRejects(() => copyNow(from, to, options), Error, "enough");
+    const progress = await copyNow(from, to, { cursor });
+    assertEquals(countsOf(progress), { copied: 3 });
+    assertEquals(to.stats().sessions, 5);
+  });
+
+  it("does not go past a batch in which a store failed", async () => {
+    const from = storeOf(5);
+    const to = new Store();
+    let cursor: string | undefined;
+    const onProgress = (progress: CopyProgress) => {
+      cursor = progress.cursor;
+      to.before("create", () => {
+        throw new Error("disk on fire");
+      });
+    };
+    const copying = () => copyNow(from, to, { batch: 2, onProgress });
+    await assertRejects(copying, Error, "disk on fire");
+    assertEquals(cursor, makeId(2));
+    await copyNow(from, to, { cursor });
+    assertEquals(to.stats().sessions, 5);
+  });
+});
+
+describe("a session that cannot be copied", () => {
+  it("is named and skipped when it does not fit", async () => {
+    const from = storeOf(3);
+    const to = new Store({ maxBytes: 100 });
+    from.change({ set: makeData([["a", "x".repeat(100)]]) });
+    const skipped: unknown[] = [];
+    const onSkip = (id: string, { code }: SessionError) => {
+      skipped.push([id, code]);
+    };
+    const progress = await copyNow(from, to, { onSkip });
+    assertEquals(countsOf(progress), { copied: 2, skipped: 1 });
+    assertEquals(skipped, [[ID, "too-large"]]);
+  });
+
+  it("is named and skipped when it cannot be read", async () => {
+    const from = storeOf(1);
+    const scan = from.scan.bind(from);
+    from.scan = (...args) => ({ ...scan(...args), unreadable: ["broken"] });
+    const skipped: unknown[] = [];
+    const onSkip = (id: string, { code }: SessionError) => {
+      skipped.push([id, code]);
+    };
+    const progress = await copyNow(from, new Store(), { onSkip });
+    assertEquals(countsOf(progress), { copied: 1, skipped: 1 });
+    assertEquals(skipped, [["broken", "corrupt"]]);
+  });
+
+  it("is not skipped when the store fails in another way", async () => {
+    const to = new Store();
+    to.before("create", () => {
+      throw new SessionError("closed", "Cannot use it: it is closed");
+    });
+    const copying = () => copyNow(storeOf(1), to);
+    assertEquals((await assertRejects(copying, SessionError)).code, "closed");
+  });
+});
+
+describe("a copy that makes no sense", () => {
+  const refusals: Record<string, [CopyOptions, typeof TypeError]> = {
+    "an option of another name": [{ size: 1 } as CopyOptions, TypeError],
+    "a batch of none": [{ batch: 0 }, RangeError],
+    "half a batch": [{ batch: 1.5 }, RangeError],
+  };
+  for (const [what, [options, errorClass]] of Object.entries(refusals)) {
+    it(`is refused for ${what}`, async () => {
+      const copying = () => copyNow(new Store(), new Store(), options);
+      await assertRejects(copying, errorClass, "Cannot copy sessions");
+    });
+  }
+
+  it("is refused from a provider that cannot be gone through", async () => {
+    const from = Object.assign(new Store(), { scan: undefined });
+    const copying = () => copyNow(from, new Store());
+    await assertRejects(copying, TypeError, "has no scan()");
+  });
+
+  it("is refused from a store to itself", async () => {
+    const store = new Store();
+    await assertRejects(() => copyNow(store, store), TypeError, "copy from");
+  });
+});
