@@ -127,7 +127,8 @@ export interface ManagerOptions {
    */
   readonly gcInterval?: number | undefined;
   /**
-   * How long one call of the provider may take, in seconds.
+   * How long one call of the provider may take, in seconds; `destroyEverything`
+   * takes as long as it needs.
    *
    * @default {5}
    */

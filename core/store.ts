@@ -26,8 +26,8 @@ export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
 
 /**
  * A provider behind one gate: whatever goes wrong in a call becomes a
- * `SessionError` and an event, and no call takes longer than the timeout.
- * Answers that come at once stay synchronous.
+ * `SessionError` and an event, and no call but `clear` takes longer than the
+ * timeout. Answers that come at once stay synchronous.
  */
 export class Store {
   readonly #provider: Provider;
@@ -102,8 +102,14 @@ export class Store {
     );
   }
 
-  clear(): Awaitable<number> {
-    return this.#call("clear", () => this.#provider.clear());
+  /** Without the timeout: there may be millions of sessions to go through. */
+  async clear(): Promise<number> {
+    this.#checkOpen("clear");
+    try {
+      return await this.#provider.clear();
+    } catch (error) {
+      throw this.#failure("clear", error);
+    }
   }
 
   /** Refuses every later call; closes the provider too if `owned`. */

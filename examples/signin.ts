@@ -3,16 +3,18 @@
  * in, on pages that need no script.
  *
  * Run it with `deno task start` or `bun examples/signin.ts`, and open
- * http://localhost:8000/ in two browsers.
+ * http://localhost:8000/ in two browsers. Sessions are kept in memory, or where
+ * `SESSION_STORE` says: see `store.ts`.
  *
  * @module
  */
 import { Manager, type Session, type SessionInfo } from "@cloakroom/session";
+import { openStore } from "./store.ts";
 
 type Data = { message: string };
 type Visit = Session<Data>;
 
-const manager = new Manager<Data>();
+const manager = new Manager<Data>({ provider: await openStore() });
 
 /** What the forms do. */
 const ACTIONS = new Map([

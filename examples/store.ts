@@ -1,0 +1,45 @@
+/**
+ * Where the examples keep their sessions: in memory, or in the store whose URL
+ * the environment variable `SESSION_STORE` holds.
+ *
+ * `SESSION_STORE=sqlite:./sessions.db deno serve -A examples/signin.ts`
+ *
+ * @module
+ */
+import { open, type Provider } from "@cloakroom/session";
+import process from "node:process";
+
+/** The store that `SESSION_STORE` names. */
+export async function openStore(
+  url = process.env.SESSION_STORE ?? "memory:",
+): Promise<Provider> {
+  switch (new URL(url).protocol) {
+    case "sqlite:":
+      await import("@cloakroom/session/sqlite");
+      return open(url);
+    case "deno-kv:":
+      await import("@cloakroom/session/deno-kv");
+      return open(url);
+    case "redis:":
+      return await openRedis(url);
+    case "postgres:":
+      return await openPostgres(url);
+    default:
+      return open(url);
+  }
+}
+
+/** Bun has a client of its own; elsewhere it is one of the application's. */
+async function openRedis(url: string): Promise<Provider> {
+  const { RedisProvider } = await import("@cloakroom/session/redis");
+  if ("Bun" in globalThis) return new RedisProvider(url);
+  const { Redis } = await import("ioredis");
+  return new RedisProvider(new Redis(url));
+}
+
+async function openPostgres(url: string): Promise<Provider> {
+  const { PostgresProvider } = await import("@cloakroom/session/postgres");
+  if ("Bun" in globalThis) return new PostgresProvider(url);
+  const { default: pg } = await import("pg");
+  return new PostgresProvider(new pg.Pool({ connectionString: url }));
+}

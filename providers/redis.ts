@@ -1,0 +1,498 @@
+/**
+ * Keeps sessions in Redis 7 or Valkey 8, on one server or a cluster, where many
+ * machines find them. Importing this module registers it as `"redis"`,
+ * `"rediss"` and `"valkey"`.
+ *
+ * It takes the client that you have: ioredis, iovalkey, node-redis, deno-redis,
+ * `Bun.RedisClient`, or any object with `send(command, args)`. On Bun a URL is
+ * enough, and the built-in client is used.
+ *
+ * @example With a client, on any runtime
+ * ```ts ignore
+ * import { Manager } from "@cloakroom/session";
+ * import { RedisProvider } from "@cloakroom/session/redis";
+ * import { Redis } from "ioredis";
+ *
+ * const provider = new RedisProvider(new Redis("redis://localhost"));
+ * const sessions = new Manager({ provider });
+ * ```
+ *
+ * @example With a URL, on Bun
+ * ```ts ignore
+ * import { Manager } from "@cloakroom/session";
+ * import "@cloakroom/session/redis";
+ *
+ * const sessions = new Manager({ provider: "redis://localhost?prefix=shop:" });
+ * ```
+ *
+ * A request that only reads costs one round trip, now and then a second one for
+ * the touch; one that writes costs two, and one that signs in three. Each write
+ * is one script on one key. A session is one string of its own, which the server
+ * removes by itself; the sessions of one user are listed in a hash of another
+ * key, written before the session is, so that a crash between the two leaves a
+ * stale entry and never an unlisted session.
+ *
+ * What the server acknowledged survives its crash if it says so: with
+ * `appendonly yes` up to a second is lost, with `appendfsync always` nothing. A
+ * replica that takes over may lack the last writes. Let `maxmemory-policy` be
+ * `noeviction`: a policy that evicts signs people out, and can evict the list of
+ * a user's sessions while they live. A client that reads from replicas may read
+ * what was before; have it read from masters. A client that queues commands while
+ * the server is away may write what the manager has given up; let it give up as
+ * soon. Bun's client knows nothing of clusters.
+ *
+ * A client may send commands again whose answers were lost with the connection,
+ * as ioredis does: each of a session's last four writes is known again and not
+ * done twice.
+ *
+ * @module
+ */
+import { SessionError } from "../core/errors.ts";
+import type {
+  NewSessionRecord,
+  Provider,
+  ScanPage,
+  SessionChange,
+  SessionRecord,
+  StoredSession,
+  UpdateGuard,
+  UpdateResult,
+} from "../core/provider.ts";
+import { register } from "../core/registry.ts";
+import { digest, ID_LENGTH, mintSecret } from "../core/token.ts";
+import { BunConnection } from "./redis/bun.ts";
+import { Connection, type RedisClient, textOf } from "./redis/client.ts";
+import { corruptRecord, readRecord, recordText } from "./redis/record_text.ts";
+import {
+  type Coverage,
+  timeToLive,
+  touchArgs,
+  updateArgs,
+} from "./redis/script_args.ts";
+import { DESTROY, INDEX, REPAIR, TOUCH, UPDATE } from "./redis/scripts.ts";
+
+export type {
+  IoRedisClient,
+  RedisClient,
+  RedisSender,
+  SendCommandClient,
+} from "./redis/client.ts";
+
+/** How a {@linkcode RedisProvider} names its keys. */
+export interface RedisProviderOptions {
+  /**
+   * What the keys start with; not empty. Sessions are shared with providers of
+   * the same prefix and hidden from all others.
+   *
+   * @default {"session:"}
+   */
+  readonly prefix?: string | undefined;
+}
+
+const DAY = 86_400_000;
+
+/** How many keys to look through at least, be they sessions or not. */
+const MIN_SCAN = 100;
+
+/** How often a write looks for its session under yet another principal. */
+const MAX_ATTEMPTS = 10;
+
+/**
+ * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
+ * `update` take two when they sign somebody in, `destroy` two when somebody was
+ * signed in, and `list` and `destroyAll` two or three.
+ *
+ * `update` takes time in the size of the session, everything else of a single
+ * session does not depend on it beside the transfer; `list` and `destroyAll`
+ * take time in the sessions of the principal; `clear` looks through every key of
+ * the database.
+ */
+export class RedisProvider implements Provider {
+  readonly #prefix: string;
+  readonly #redis: Connection;
+  readonly #owned: BunConnection | undefined;
+  readonly #writer = mintSecret().slice(0, 8);
+  #writes = 0;
+  #isClosed = false;
+
+  /**
+   * A provider on a client, or on Bun on a URL.
+   *
+   * @param client A client, which stays the caller's to connect and to close;
+   * or, on Bun, the URL of a server, for a client that the provider closes.
+   * @throws {TypeError} If the client is of no known kind, is an ioredis client
+   * with a `keyPrefix`, or is a URL and the runtime is not Bun; if an option is
+   * unknown or the prefix is empty.
+   */
+  constructor(
+    client: RedisClient | string | URL,
+    options: RedisProviderOptions = {},
+  ) {
+    const { prefix = "session:", ...others } = options;
+    checkNoOthers(others);
+    this.#prefix = checkPrefix(prefix);
+    this.#owned = typeof client === "string" || client instanceof URL
+      ? new BunConnection(String(client))
+      : undefined;
+    this.#redis = new Connection(this.#owned ?? client as RedisClient);
+  }
+
+  /**
+   * {@inheritDoc Provider.create}
+   *
+   * @throws {TypeError} If the id is not 24 characters of base64url.
+   */
+  async create(
+    id: string,
+    record: NewSessionRecord,
+    now: number,
+  ): Promise<boolean> {
+    this.#checkOpen();
+    checkId(id);
+    const { principal, expiresAt } = record;
+    const coverage = principal === undefined
+      ? undefined
+      : await this.#cover(id, principal, expiresAt, now);
+    const indexedUntil = coverage?.until;
+    const writeId = this.#nextWriteId();
+    const text = recordText(record, { writeId, indexedUntil });
+    const key = this.#keyOf(id);
+    const args = [key, text, "PX", timeToLive(expiresAt, now), "NX"];
+    if (textOf(await this.#redis.send("SET", args)) === "OK") return true;
+    // A client that lost the connection may have sent it twice.
+    return textOf(await this.#redis.send("GET", [key])) === text;
+  }
+
+  /** {@inheritDoc Provider.read} */
+  async read(id: string, now: number): Promise<SessionRecord | undefined> {
+    this.#checkOpen();
+    if (!isId(id)) return undefined;
+    const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
+    return text === undefined ? undefined : readRecord(text, now);
+  }
+
+  /** {@inheritDoc Provider.update} */
+  async update(
+    id: string,
+    change: SessionChange,
+    guard: UpdateGuard,
+    now: number,
+  ): Promise<UpdateResult> {
+    this.#checkOpen();
+    if (!isId(id)) return "gone";
+    const { principal, expiresAt } = change;
+    const coverage = typeof principal === "string"
+      ? await this.#cover(id, principal, expiresAt, now)
+      : undefined;
+    const writeId = this.#nextWriteId();
+    const args = updateArgs({ change, guard, now, writeId });
+    return await this.#covered(
+      { id, expiresAt, now, coverage },
+      (indexed) => this.#redis.run(UPDATE, this.#keyOf(id), args(indexed)),
+    );
+  }
+
+  /** {@inheritDoc Provider.touch} */
+  async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
+    this.#checkOpen();
+    if (!isId(id)) return false;
+    const args = touchArgs(expiresAt, now);
+    const result = await this.#covered(
+      { id, expiresAt, now, coverage: undefined },
+      (indexed) => this.#redis.run(TOUCH, this.#keyOf(id), args(indexed)),
+    );
+    return result === "done";
+  }
+
+  /** {@inheritDoc Provider.destroy} */
+  async destroy(id: string): Promise<boolean> {
+    this.#checkOpen();
+    if (!isId(id)) return false;
+    const whose = textOf(await this.#destroyIf(id, undefined));
+    if (whose === undefined) return false;
+    if (whose !== "") {
+      // The record may be damaged, and so may be the principal in it.
+      await this.#tidy(() => this.#unindex(JSON.parse(whose), [id]));
+    }
+    return true;
+  }
+
+  /**
+   * Answers 0: the server removes what has expired.
+   *
+   * @returns 0.
+   */
+  // deno-lint-ignore require-await
+  async gc(_now: number, _limit: number): Promise<number> {
+    this.#checkOpen();
+    return 0;
+  }
+
+  /** {@inheritDoc Provider.list} */
+  async list(
+    principal: string,
+    now: number,
+  ): Promise<readonly StoredSession[]> {
+    this.#checkOpen();
+    const ids = await this.#indexed(principal);
+    const live: StoredSession[] = [];
+    const stale: string[] = [];
+    await Promise.all(ids.map(async (id) => {
+      const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
+      // The deadline is looked at below: a session past it is not yet stale.
+      const record = text === undefined
+        ? undefined
+        : readRecord(text, -Infinity);
+      if (record?.principal !== principal) stale.push(id);
+      else if (record.expiresAt > now) live.push({ id, record });
+    }));
+    if (stale.length > 0) {
+      await this.#tidy(() =>
+        this.#redis.run(REPAIR, this.#indexKeyOf(principal), stale)
+      );
+    }
+    return live;
+  }
+
+  /** {@inheritDoc Provider.destroyAll} */
+  async destroyAll(principal: string, except?: string): Promise<number> {
+    this.#checkOpen();
+    const ids = await this.#indexed(principal);
+    const ended: string[] = [];
+    await Promise.all(ids.map(async (id) => {
+      if (id === except) return;
+      const reply = await this.#destroyIf(id, principal);
+      if (textOf(reply) !== undefined) ended.push(id);
+    }));
+    if (ended.length > 0) {
+      await this.#tidy(() => this.#unindex(principal, ended));
+    }
+    return ended.length;
+  }
+
+  /**
+   * Ends every session with this prefix, in a cluster on every master that the
+   * client knows. Looks through all keys of the database, so give the manager a
+   * `timeout` that is long enough. The lists of users' sessions are left to
+   * expire: one of them may be needed by a sign-in under way.
+   *
+   * @returns How many there were; expired ones may or may not count.
+   */
+  async clear(): Promise<number> {
+    this.#checkOpen();
+    let count = 0;
+    let cursor: string | undefined;
+    do {
+      const { ids, next } = await this.#scanIds(cursor, 1000);
+      if (ids.length > 0) count += await this.#unlink(ids);
+      cursor = next;
+    } while (cursor !== undefined);
+    return count;
+  }
+
+  /** {@inheritDoc Provider.scan} */
+  async scan(
+    cursor: string | undefined,
+    limit: number,
+    now: number,
+  ): Promise<ScanPage> {
+    this.#checkOpen();
+    const count = Math.max(limit, MIN_SCAN);
+    const { ids, next } = await this.#scanIds(cursor, count);
+    const sessions: StoredSession[] = [];
+    const unreadable: string[] = [];
+    await Promise.all(ids.map(async (id) => {
+      const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
+      const record = readable(text, now);
+      if (record === "corrupt") unreadable.push(id);
+      else if (record !== undefined) sessions.push({ id, record });
+    }));
+    return { sessions, unreadable, next };
+  }
+
+  /** Closes the client if the provider opened it. Twice is safe. */
+  // deno-lint-ignore require-await
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#owned?.close();
+  }
+
+  /**
+   * Writes to a session, and again with its principal's index brought up to date
+   * as long as the script asks for that.
+   */
+  async #covered(
+    session: {
+      readonly id: string;
+      readonly expiresAt: number;
+      readonly now: number;
+      readonly coverage: Coverage | undefined;
+    },
+    write: (coverage: Coverage | undefined) => Promise<unknown>,
+  ): Promise<UpdateResult> {
+    const { id, expiresAt, now } = session;
+    let { coverage } = session;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const reply = textOf(await write(coverage));
+      if (isResult(reply)) return reply;
+      if (reply?.startsWith("index") !== true) throw corruptRecord();
+      const principal = JSON.parse(reply.slice("index".length));
+      coverage = await this.#cover(id, principal, expiresAt, now);
+    }
+    throw new Error(
+      `Cannot write session: its principal changed ${MAX_ATTEMPTS} times meanwhile`,
+    );
+  }
+
+  /**
+   * Puts a session into its principal's index, before it becomes theirs and for
+   * much longer than it lives, so that a touch need not do it again.
+   */
+  async #cover(
+    id: string,
+    principal: string,
+    expiresAt: number,
+    now: number,
+  ): Promise<Coverage> {
+    const until = expiresAt + Math.max(expiresAt - now, DAY);
+    // The clocks of the servers in a cluster may differ by up to the extra day.
+    const lifetime = timeToLive(until + DAY, now);
+    await this.#redis.run(INDEX, this.#indexKeyOf(principal), [id, lifetime]);
+    return { principal, until };
+  }
+
+  async #indexed(principal: string): Promise<string[]> {
+    const key = this.#indexKeyOf(principal);
+    const ids = await this.#redis.send("HKEYS", [key]) as unknown[];
+    return ids.map((id) => textOf(id) as string);
+  }
+
+  /** Forgets sessions that are no more; an id never comes back. */
+  #unindex(principal: string, ids: readonly string[]): Promise<unknown> {
+    return this.#redis.send("HDEL", [this.#indexKeyOf(principal), ...ids]);
+  }
+
+  /** Does what may be left undone: what was asked for has been done by now. */
+  async #tidy(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch {
+      // A stale entry does no harm, and ends by itself.
+    }
+  }
+
+  #destroyIf(id: string, principal: string | undefined): Promise<unknown> {
+    const owner = principal === undefined ? "" : JSON.stringify(principal);
+    return this.#redis.run(DESTROY, this.#keyOf(id), [owner]);
+  }
+
+  async #scanIds(
+    cursor: string | undefined,
+    count: number,
+  ): Promise<{ readonly ids: string[]; readonly next: string | undefined }> {
+    const pattern = `${escaped(this.#prefix)}*`;
+    const { keys, next } = await this.#redis.scan(pattern, cursor, count);
+    // The server may show a key twice, and those of longer prefixes too.
+    const ids = keys.map((key) => key.slice(this.#prefix.length)).filter(isId);
+    return { ids: [...new Set(ids)], next };
+  }
+
+  async #unlink(ids: readonly string[]): Promise<number> {
+    const keys = ids.map((id) => this.#keyOf(id));
+    // In a cluster, one command cannot name keys of different nodes.
+    const isCluster = this.#redis.nodes !== undefined;
+    const batches = isCluster ? keys.map((key) => [key]) : [keys];
+    const counts = await Promise.all(
+      batches.map((batch) => this.#redis.send("UNLINK", batch)),
+    );
+    return counts.reduce((sum: number, count) => sum + Number(count), 0);
+  }
+
+  #nextWriteId(): string {
+    return `${this.#writer}${(this.#writes++).toString(36)}`;
+  }
+
+  // Because ids have one length, no key of one prefix is a key of another.
+  #keyOf(id: string): string {
+    return this.#prefix + id;
+  }
+
+  /** A principal may be of any length and characters, and is nobody's business. */
+  #indexKeyOf(principal: string): string {
+    return `${this.#prefix}${digest(principal)}:sessions`;
+  }
+
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
+    throw new SessionError("closed", "Cannot use RedisProvider: it is closed");
+  }
+}
+
+function isId(id: string): boolean {
+  return id.length === ID_LENGTH && /^[\w-]+$/.test(id);
+}
+
+function checkId(id: string): void {
+  if (isId(id)) return;
+  throw new TypeError(
+    `Cannot create session: its id must be ${ID_LENGTH} characters of base64url: received ${
+      JSON.stringify(id)
+    }`,
+  );
+}
+
+/** A record that is live, if it can be made out. */
+function readable(
+  text: string | undefined,
+  now: number,
+): SessionRecord | "corrupt" | undefined {
+  try {
+    return text === undefined ? undefined : readRecord(text, now);
+  } catch {
+    return "corrupt";
+  }
+}
+
+function isResult(reply: string | undefined): reply is UpdateResult {
+  return reply === "done" || reply === "gone" || reply === "conflict";
+}
+
+/** A text as a pattern that matches nothing else. */
+function escaped(text: string): string {
+  return text.replace(/[\\*?[\]]/g, "\\$&");
+}
+
+function checkPrefix(prefix: string): string {
+  if (typeof prefix === "string" && prefix !== "") return prefix;
+  throw new TypeError(
+    `Cannot create RedisProvider: prefix must be a string that is not empty: received ${
+      typeof prefix === "string" ? "an empty one" : typeof prefix
+    }`,
+  );
+}
+
+function checkNoOthers(options: object): void {
+  const [name] = Object.keys(options);
+  if (name === undefined) return;
+  throw new TypeError(
+    `Cannot create RedisProvider: unknown option: received ${name}`,
+  );
+}
+
+/** Reads `redis://host:6379/0?prefix=shop:`. */
+function fromUrl(url: URL | undefined): RedisProvider {
+  if (url === undefined) {
+    throw new TypeError(
+      "Cannot open provider redis: it needs a URL, such as redis://localhost, or a client: pass new RedisProvider(client) instead",
+    );
+  }
+  const options = Object.fromEntries(url.searchParams);
+  const server = new URL(url);
+  server.search = "";
+  return new RedisProvider(server, options);
+}
+
+register("redis", fromUrl);
+register("rediss", fromUrl);
+register("valkey", fromUrl);

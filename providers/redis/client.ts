@@ -1,0 +1,229 @@
+import type { Awaitable } from "../../core/provider.ts";
+import type { Script } from "./scripts.ts";
+
+/**
+ * The least that a client must be able to do, and all that Bun's does here:
+ * send one command.
+ */
+export interface RedisSender {
+  /**
+   * Sends one command.
+   *
+   * @param command Its name, such as `"GET"`.
+   * @param args Its arguments.
+   * @returns The server's answer; rejects with its error.
+   */
+  send(command: string, args: string[]): Promise<unknown>;
+}
+
+/** A client of ioredis or iovalkey, for one server or a cluster. */
+export interface IoRedisClient {
+  /** Sends one command. */
+  call(command: string, args: string[]): Promise<unknown>;
+}
+
+/**
+ * A client of node-redis, for one server, a pool, sentinels or a cluster, or
+ * one of deno-redis. Their `sendCommand` takes different arguments, so they are
+ * told apart by what else they have.
+ */
+export interface SendCommandClient {
+  /** Sends one command, in the client's own way. */
+  sendCommand(...args: never[]): Promise<unknown>;
+}
+
+/** A client of any of the known kinds. */
+export type RedisClient = RedisSender | IoRedisClient | SendCommandClient;
+
+type Send = (command: string, args: string[]) => Promise<unknown>;
+
+/** One of the servers of a cluster. */
+interface Node {
+  /** Its address. */
+  readonly name: string;
+  readonly send: Send;
+}
+
+/** Something that {@linkcode Connection} can look through for methods. */
+type Shape = Record<string, unknown>;
+
+/** The parts of an ioredis cluster that are used. */
+interface IoRedisCluster {
+  nodes(role: "master"): IoRedisNode[];
+}
+
+interface IoRedisNode extends Shape {
+  readonly options: { readonly host: string; readonly port: number };
+}
+
+/** The parts of a node-redis cluster that are used. */
+interface NodeRedisCluster {
+  readonly masters: readonly { readonly address: string }[];
+  nodeClient(node: unknown): Awaitable<Shape>;
+  sendCommand(
+    key: string,
+    isReadonly: boolean,
+    command: string[],
+  ): Promise<unknown>;
+}
+
+/** One way to talk to every known client. */
+export class Connection {
+  /** Sends one command; in a cluster, to whoever has its key. */
+  readonly send: Send;
+  /** How to reach every master of a cluster; left out for a single server. */
+  readonly nodes: (() => Promise<Node[]>) | undefined;
+
+  /**
+   * @throws {TypeError} If the client is of no known kind, or rewrites keys.
+   */
+  constructor(client: RedisClient) {
+    const shape = client as unknown as Shape;
+    this.send = senderOf(shape);
+    this.nodes = nodesOf(shape);
+  }
+
+  /** Runs a script on the one key that it works on. */
+  async run(
+    { source, sha }: Script,
+    key: string,
+    args: readonly string[],
+  ): Promise<unknown> {
+    try {
+      return await this.send("EVALSHA", [sha, "1", key, ...args]);
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      return await this.send("EVAL", [source, "1", key, ...args]);
+    }
+  }
+
+  /**
+   * Looks through some of the keys, one node of a cluster after the other.
+   *
+   * @param cursor `next` of the call before; `undefined` for the first one.
+   */
+  async scan(
+    pattern: string,
+    cursor: string | undefined,
+    count: number,
+  ): Promise<KeyPage> {
+    const nodes = await this.nodes?.() ?? [{ name: "", send: this.send }];
+    nodes.sort((a, b) => a.name < b.name ? -1 : 1);
+    // A node may be gone since then: the one behind it is looked at whole.
+    const [name = "", place = "0"] = cursor?.split(" ") ?? [];
+    const node = nodes.find((candidate) => candidate.name >= name);
+    if (node === undefined) return { keys: [], next: undefined };
+    const from = node.name === name ? place : "0";
+    const args = [from, "MATCH", pattern, "COUNT", String(count)];
+    const [next, keys] = await node.send("SCAN", args) as [unknown, unknown[]];
+    return {
+      keys: keys.map((key) => textOf(key) as string),
+      next: nextPlace(node.name, textOf(next) as string, nodes),
+    };
+  }
+}
+
+/** Some of the keys, and where the next ones are. */
+interface KeyPage {
+  readonly keys: string[];
+  readonly next: string | undefined;
+}
+
+function nextPlace(
+  name: string,
+  place: string,
+  nodes: readonly Node[],
+): string | undefined {
+  if (place !== "0") return `${name} ${place}`;
+  const following = nodes.find((node) => node.name > name);
+  return following === undefined ? undefined : `${following.name} 0`;
+}
+
+/** What the server said, as text; `undefined` for nothing. */
+export function textOf(reply: unknown): string | undefined {
+  if (typeof reply === "string") return reply;
+  if (reply === null || reply === undefined) return undefined;
+  return reply instanceof Uint8Array
+    ? new TextDecoder().decode(reply)
+    : String(reply);
+}
+
+function senderOf(client: Shape): Send {
+  if (isMethod(client, "send")) {
+    const { send } = client as unknown as RedisSender;
+    return (command, args) => send.call(client, command, args);
+  }
+  if (isMethod(client, "call")) return ioRedisSender(client);
+  if (isMethod(client, "sendCommand")) return sendCommandSender(client);
+  throw new TypeError(
+    "Cannot create RedisProvider: its client must have send(command, args), or be of ioredis, node-redis or deno-redis: " +
+      `received ${client === null ? "null" : typeof client}`,
+  );
+}
+
+function ioRedisSender(client: Shape): Send {
+  const { keyPrefix } = (client["options"] ?? {}) as Shape;
+  // It would be put in front of keys, but not of the pattern of SCAN.
+  if (typeof keyPrefix === "string" && keyPrefix !== "") {
+    throw new TypeError(
+      `Cannot create RedisProvider: its client must not have a keyPrefix: use the option prefix instead: received ${keyPrefix}`,
+    );
+  }
+  const caller = client as unknown as IoRedisClient;
+  return (command, args) => caller.call(command, args);
+}
+
+function sendCommandSender(client: Shape): Send {
+  const sender = client as unknown as {
+    sendCommand(...args: unknown[]): Promise<unknown>;
+  };
+  if (isNodeRedisCluster(client)) {
+    return (command, args) =>
+      client.sendCommand(keyOf(command, args), false, [command, ...args]);
+  }
+  if (isMethod(client, "getSentinelNode")) {
+    return (command, args) => sender.sendCommand(false, [command, ...args]);
+  }
+  if ("executor" in client) {
+    return (command, args) => sender.sendCommand(command, args);
+  }
+  return (command, args) => sender.sendCommand([command, ...args]);
+}
+
+function nodesOf(client: Shape): Connection["nodes"] {
+  if (isNodeRedisCluster(client)) {
+    return () =>
+      Promise.all(client.masters.map(async (master) => {
+        const node = await client.nodeClient(master);
+        return { name: master.address, send: senderOf(node) };
+      }));
+  }
+  if (!isMethod(client, "call") || !isMethod(client, "nodes")) return undefined;
+  const cluster = client as unknown as IoRedisCluster;
+  return () => {
+    const nodes = cluster.nodes("master").map((node) => ({
+      name: `${node.options.host}:${node.options.port}`,
+      send: senderOf(node),
+    }));
+    return Promise.resolve(nodes);
+  };
+}
+
+function isNodeRedisCluster(
+  client: unknown,
+): client is NodeRedisCluster & Shape {
+  return isMethod(client as Shape, "nodeClient");
+}
+
+function isMethod(client: Shape | null | undefined, name: string): boolean {
+  return typeof client === "object" && typeof client?.[name] === "function";
+}
+
+/** The key of a command, which tells in a cluster where to send it. */
+function keyOf(command: string, args: readonly string[]): string {
+  return args[command.startsWith("EVAL") ? 2 : 0] as string;
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("NOSCRIPT");
+}

@@ -1,0 +1,405 @@
+/**
+ * Keeps sessions in an SQLite file: they outlive the process, several processes
+ * of one machine share them, and there is no server to run. Importing this
+ * module registers it as `"sqlite"`: `sqlite:./sessions.db`,
+ * `sqlite:/var/lib/site/sessions.db`, `sqlite::memory:`, with the options as a
+ * query (`?table=admin&busyTimeout=2`).
+ *
+ * What a crash costs, for a file that the provider opened itself:
+ *
+ * | when | what is lost |
+ * | --- | --- |
+ * | the process is killed | nothing that was answered |
+ * | the power fails | the last moments of new and changed sessions, as far as the system had not written them to disk; never one that was ended, and never the file |
+ *
+ * The write-ahead log is on, with `synchronous = NORMAL`, so that a request need
+ * not wait for the disk; `destroy`, `destroyAll` and `clear` do wait (`FULL`),
+ * because a session that was signed out must not come back with the power.
+ *
+ * Every call but `gc` is synchronous. While another process writes, a call that writes
+ * waits for its turn, and so does everything else in this process, for
+ * `busyTimeout` at most. The file must be on a disk of the machine itself: locks
+ * of network file systems are not to be relied on. In Deno it takes
+ * `--allow-read` and `--allow-write` for the file's folder.
+ *
+ * @example Sessions that outlive the process
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
+ * import { SqliteProvider } from "@cloakroom/session/sqlite";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const provider = new SqliteProvider(":memory:"); // or "./sessions.db"
+ * await using manager = new Manager({ provider });
+ * const session = await manager.start(new Request("http://localhost/"));
+ * session.signIn("ada");
+ * await manager.commit(session, new Response());
+ * assertEquals((await manager.list("ada")).length, 1);
+ * ```
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { encode } from "../core/codec.ts";
+import { SessionError } from "../core/errors.ts";
+import type {
+  NewSessionRecord,
+  Provider,
+  RemovalObserver,
+  ScanPage,
+  SessionChange,
+  SessionRecord,
+  StoredSession,
+  UpdateGuard,
+  UpdateResult,
+} from "../core/provider.ts";
+import { isGuardMet } from "../core/record.ts";
+import { register } from "../core/registry.ts";
+import {
+  open,
+  type Opened,
+  SCHEMA_TABLE,
+  type Source,
+  type SqliteDatabase,
+} from "./sqlite/database.ts";
+import {
+  type Columns,
+  columnsOf,
+  corrupt,
+  ID,
+  isDataOnly,
+  patchOf,
+  toParameters,
+  toRecord,
+  toReplacements,
+} from "./sqlite/row.ts";
+
+export type {
+  SqliteDatabase,
+  SqliteParameter,
+  SqliteStatement,
+} from "./sqlite/database.ts";
+
+/** How a {@linkcode SqliteProvider} uses its database. */
+export interface SqliteProviderOptions {
+  /**
+   * The table that holds the sessions, made on first use: a letter or `_`, then
+   * up to 47 letters, digits and `_`. Providers with different tables do not see
+   * each other's sessions.
+   *
+   * @default {"sessions"}
+   */
+  readonly table?: string | undefined;
+  /**
+   * How long a call waits, in seconds, while another process writes. Nothing
+   * else runs in this process meanwhile.
+   *
+   * @default {5} for a file; a database that was handed in keeps its own
+   */
+  readonly busyTimeout?: number | undefined;
+}
+
+/**
+ * Sessions in a table, one row each.
+ *
+ * Every change is one statement; `gc` is one for every 50 sessions. `read`,
+ * `create`, `update`, `touch` and `destroy` take time in the logarithm of the
+ * sessions held; `gc`, `list` and `destroyAll` in what they find besides. A
+ * touch rewrites a few bytes of a row, however long its data, and an update
+ * merges the keys it names within the statement.
+ */
+export class SqliteProvider implements Provider {
+  readonly #source: Source;
+  readonly #table: string;
+  readonly #observers = new Set<RemovalObserver>();
+  #opened: Opened | undefined;
+  #isClosed = false;
+
+  /**
+   * A provider that opens its file, and makes its table, with the first call.
+   *
+   * @param database The path of a file, `":memory:"`, a URL with the scheme
+   * `file:` or `sqlite:`, or a database that is already open. Of that one,
+   * nothing is changed but what the options name, and it is yours to close. No
+   * transaction of yours may be open during a call: a roll-back would undo what
+   * was answered.
+   * @throws {TypeError} If the URL, the table's name or an option cannot be
+   * used.
+   * @throws {RangeError} If `busyTimeout` is negative or too large.
+   */
+  constructor(
+    database: string | URL | SqliteDatabase,
+    options: SqliteProviderOptions = {},
+  ) {
+    const { table = "sessions", busyTimeout, ...others } = options;
+    checkNoOthers(others);
+    this.#table = checkTable(table);
+    checkBusyTimeout(busyTimeout);
+    this.#source = isDatabase(database)
+      ? { database, busyTimeout }
+      : { path: toPath(database), busyTimeout: busyTimeout ?? 5 };
+  }
+
+  /** {@inheritDoc Provider.create} */
+  create(id: string, record: NewSessionRecord, _now: number): boolean {
+    return changed(this.#open().create.run(id, ...toParameters(record)));
+  }
+
+  /** {@inheritDoc Provider.read} */
+  read(id: string, now: number): SessionRecord | undefined {
+    const row = this.#open().read.get(id, now) as object | undefined | null;
+    return row ? toRecord(columnsOf(row)) : undefined;
+  }
+
+  /** {@inheritDoc Provider.update} */
+  update(
+    id: string,
+    change: SessionChange,
+    guard: UpdateGuard,
+    now: number,
+  ): UpdateResult {
+    const { updateData, updateAll } = this.#open();
+    const { secretHash, version = null } = guard;
+    const data = patchOf(change);
+    const where = [id, now, secretHash, secretHash, now, version, version];
+    const isDone = this.#merge(() =>
+      isDataOnly(change)
+        ? updateData.run(now, change.expiresAt, data, ...where)
+        : updateAll.run(
+          now,
+          change.expiresAt,
+          data,
+          ...toReplacements(change),
+          ...where,
+        )
+    );
+    return isDone ? "done" : this.#refusal(id, guard, now);
+  }
+
+  /** {@inheritDoc Provider.touch} */
+  touch(id: string, expiresAt: number, now: number): boolean {
+    return changed(this.#open().touch.run(now, expiresAt, id, now));
+  }
+
+  /** {@inheritDoc Provider.destroy} */
+  destroy(id: string): boolean {
+    const { destroy } = this.#open();
+    return this.#durably(() => changed(destroy.run(id)));
+  }
+
+  /**
+   * {@inheritDoc Provider.gc}
+   *
+   * The only call that answers later: it removes a few sessions at a time, and
+   * has the log written back to the file in turns of its own, so that other
+   * requests are served in between.
+   */
+  async gc(now: number, limit: number): Promise<number> {
+    this.#open();
+    let removed = 0;
+    while (removed < limit && !this.#isClosed) {
+      const wanted = Math.min(GC_SLICE, limit - removed);
+      const count = this.#collect(now, wanted);
+      removed += count;
+      if (count < wanted) break;
+      await setImmediate();
+      this.#opened?.log?.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      await setImmediate();
+    }
+    return removed;
+  }
+
+  /** {@inheritDoc Provider.list} */
+  list(principal: string, now: number): readonly StoredSession[] {
+    const rows = this.#open().list.all(encode(principal), now) as object[];
+    return rows.map((row) => {
+      const columns = columnsOf(row);
+      return { id: columns[ID], record: toRecord(columns) };
+    });
+  }
+
+  /** {@inheritDoc Provider.destroyAll} */
+  destroyAll(principal: string, except?: string): number {
+    const { destroyAll } = this.#open();
+    return this.#durably(() =>
+      Number(destroyAll.run(encode(principal), except ?? null).changes)
+    );
+  }
+
+  /** {@inheritDoc Provider.clear} */
+  clear(): number {
+    const { clear } = this.#open();
+    return this.#durably(() => Number(clear.run().changes));
+  }
+
+  /** {@inheritDoc Provider.scan} */
+  scan(cursor: string | undefined, limit: number, now: number): ScanPage {
+    const rows = this.#open().scan.all(cursor ?? "", now, limit) as object[];
+    const sessions: StoredSession[] = [];
+    const unreadable: string[] = [];
+    let last: string | undefined;
+    for (const row of rows) {
+      const columns = columnsOf(row);
+      last = columns[ID];
+      const record = recordOrNone(columns);
+      if (record === undefined) unreadable.push(last);
+      else sessions.push({ id: last, record });
+    }
+    const next = rows.length < limit ? undefined : last;
+    return { sessions, unreadable, next };
+  }
+
+  /** {@inheritDoc Provider.observe} */
+  observe(observer: RemovalObserver): () => void {
+    this.#observers.add(observer);
+    return () => this.#observers.delete(observer);
+  }
+
+  /** {@inheritDoc Provider.close} */
+  close(): void {
+    this.#isClosed = true;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    opened?.file?.close();
+  }
+
+  #collect(now: number, limit: number): number {
+    const rows = this.#open().gc.all(now, limit) as object[];
+    for (const row of rows) {
+      const [id] = Object.values(row) as [string];
+      for (const observer of this.#observers) observer("expired", id);
+    }
+    return rows.length;
+  }
+
+  #open(): Opened {
+    if (this.#opened !== undefined) return this.#opened;
+    if (this.#isClosed) {
+      throw new SessionError(
+        "closed",
+        "Cannot use SqliteProvider: it is closed",
+      );
+    }
+    return this.#opened = open(this.#source, this.#table);
+  }
+
+  #merge(run: () => { readonly changes: number | bigint }): boolean {
+    try {
+      return changed(run());
+    } catch (cause) {
+      // This is json_patch() about a row: what it is given here is JSON.
+      const isMalformed = cause instanceof Error &&
+        cause.message.includes("malformed JSON");
+      throw isMalformed ? corrupt({ cause }) : cause;
+    }
+  }
+
+  /** Why an update changed no row; what is left in the end is the data. */
+  #refusal(id: string, guard: UpdateGuard, now: number): UpdateResult {
+    const record = this.read(id, now);
+    if (record === undefined || !isGuardMet(record, guard, now)) return "gone";
+    const { version = record.version } = guard;
+    if (version !== record.version) return "conflict";
+    throw corrupt();
+  }
+
+  /** Has the disk confirm what `run` writes; see the module's comment. */
+  #durably<T>(run: () => T): T {
+    const log = this.#opened?.log;
+    if (log === undefined) return run();
+    log.exec("PRAGMA synchronous = FULL");
+    try {
+      return run();
+    } finally {
+      log.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+}
+
+/** How many sessions `gc` removes before other work gets its turn. */
+const GC_SLICE = 50;
+
+/** The longest time to wait for a lock, in seconds: 2^31 - 1 ms. */
+const MAX_BUSY_TIMEOUT = 2_147_483;
+
+function recordOrNone(columns: Columns): SessionRecord | undefined {
+  try {
+    return toRecord(columns);
+  } catch {
+    return undefined;
+  }
+}
+
+function changed(result: { readonly changes: number | bigint }): boolean {
+  return Number(result.changes) > 0;
+}
+
+function isDatabase(
+  database: string | URL | SqliteDatabase,
+): database is SqliteDatabase {
+  return typeof database === "object" && !(database instanceof URL);
+}
+
+function toPath(database: string | URL): string {
+  if (typeof database === "string" && !/^(sqlite|file):/.test(database)) {
+    return database;
+  }
+  const url = new URL(database);
+  if (url.protocol === "file:") return fileURLToPath(url);
+  if (url.protocol === "sqlite:") return pathOf(url);
+  throw new TypeError(
+    `Cannot create SqliteProvider: its URL must begin with sqlite: or file:: received ${url.protocol}`,
+  );
+}
+
+function pathOf(url: URL): string {
+  if (url.pathname !== "" && url.host === "" && url.hash === "") {
+    return decodeURIComponent(url.pathname);
+  }
+  throw new TypeError(
+    `Cannot open provider sqlite: its URL must hold the path of a file, such as sqlite:./sessions.db: received ${url}`,
+  );
+}
+
+function checkTable(table: string): string {
+  const isName = typeof table === "string" &&
+    /^(?!sqlite_)[a-z_]\w{0,47}$/i.test(table) &&
+    table.toLowerCase() !== SCHEMA_TABLE;
+  if (isName) return table;
+  throw new TypeError(
+    `Cannot create SqliteProvider: table must be a letter or _, then up to 47 letters, digits and _, and no name that is reserved: received ${table}`,
+  );
+}
+
+function checkBusyTimeout(seconds: number | undefined): void {
+  if (seconds === undefined) return;
+  if (typeof seconds !== "number") {
+    throw new TypeError(
+      `Cannot create SqliteProvider: busyTimeout must be a number of seconds: received ${typeof seconds}`,
+    );
+  }
+  if (seconds >= 0 && seconds <= MAX_BUSY_TIMEOUT) return;
+  throw new RangeError(
+    `Cannot create SqliteProvider: busyTimeout must be from 0 to ${MAX_BUSY_TIMEOUT} seconds: received ${seconds}`,
+  );
+}
+
+function checkNoOthers(options: object): void {
+  const [name] = Object.keys(options);
+  if (name === undefined) return;
+  throw new TypeError(
+    `Cannot create SqliteProvider: unknown option: received ${name}`,
+  );
+}
+
+/** Reads `sqlite:./sessions.db?table=admin&busyTimeout=2`. */
+function fromUrl(url: URL | undefined): SqliteProvider {
+  const path = pathOf(url ?? new URL("sqlite:"));
+  const options: Record<string, string | number> = {};
+  for (const [name, value] of url?.searchParams ?? []) {
+    options[name] = name === "busyTimeout" ? Number(value) : value;
+  }
+  return new SqliteProvider(path, options);
+}
+
+register("sqlite", fromUrl);

@@ -1,0 +1,46 @@
+/**
+ * A process of its own on an SQLite file, started by `sqlite_test.ts`:
+ * `count FILE ID TIMES` increments a counter so many times, and `write FILE ID`
+ * writes until it is killed, saying after each write how far it has come.
+ *
+ * @module
+ */
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { SqliteProvider } from "../providers/sqlite.ts";
+import { makeData, makeHash, makeRecord, START } from "./_records.ts";
+
+const [mode, file = "", id = "", times = "0"] = process.argv.slice(2);
+const guard = { secretHash: makeHash("secret") };
+const provider = new SqliteProvider(file, { busyTimeout: 20 });
+
+// Of several processes one creates the session; they all open a new file.
+provider.create(id, makeRecord({ data: makeData([["count", 0]]) }), START);
+if (mode === "count") count(Number(times));
+else write();
+provider.close();
+
+function count(times: number): void {
+  let left = times;
+  while (left > 0) if (increment()) left--;
+}
+
+function increment(): boolean {
+  const record = provider.read(id, START);
+  if (record === undefined) throw new Error("The session is gone");
+  const { data, version, expiresAt } = record;
+  const set = makeData([["count", Number(data["count"]) + 1]]);
+  return provider.update(
+    id,
+    { set, expiresAt },
+    { ...guard, version },
+    START,
+  ) === "done";
+}
+
+function write(): void {
+  for (;;) {
+    if (!increment()) throw new Error("Somebody else writes");
+    writeSync(1, `${provider.read(id, START)?.data["count"]}\n`);
+  }
+}

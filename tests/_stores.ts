@@ -1,0 +1,45 @@
+import { Redis } from "ioredis";
+import pg from "pg";
+import type { Provider } from "../mod.ts";
+import { DenoKvProvider } from "../providers/deno_kv.ts";
+import { PostgresProvider } from "../providers/postgres.ts";
+import { RedisProvider } from "../providers/redis.ts";
+import { SqliteProvider } from "../providers/sqlite.ts";
+
+/** A store that several processes can open: `sqlite`, a path or port. */
+export interface StoreAddress {
+  readonly kind: "sqlite" | "redis" | "postgres" | "deno-kv";
+  /** A path, or the URL of a server. */
+  readonly at: string;
+}
+
+/** A provider on a store, and what closes both. */
+export interface OpenStore {
+  readonly provider: Provider;
+  readonly close: () => Promise<void>;
+}
+
+/** Opens a store with the client that its users would take. */
+export function openStore({ kind, at }: StoreAddress): OpenStore {
+  if (kind === "redis") {
+    const client = new Redis(at);
+    const close = async () => void await client.quit();
+    return closing(new RedisProvider(client), close);
+  }
+  if (kind === "postgres") {
+    const pool = new pg.Pool({ connectionString: at, max: 4 });
+    return closing(new PostgresProvider(pool), () => pool.end());
+  }
+  const provider = kind === "sqlite"
+    ? new SqliteProvider(at)
+    : new DenoKvProvider(at);
+  return closing(provider, () => Promise.resolve());
+}
+
+function closing(provider: Provider, closeClient: () => Promise<void>) {
+  const close = async () => {
+    await provider.close();
+    await closeClient();
+  };
+  return { provider, close };
+}

@@ -1,0 +1,829 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import fc from "fast-check";
+import { Buffer } from "node:buffer";
+import { after, describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import pg from "pg";
+import postgres from "postgres";
+import { open, registered, SessionError } from "../mod.ts";
+import { conformance } from "../providers/conformance.ts";
+import {
+  type PostgresClient,
+  PostgresProvider,
+} from "../providers/postgres.ts";
+import { keys, shape, storedData, texts } from "./_arbitraries.ts";
+import { Browser, Site } from "./_browser.ts";
+import { missing, PostgresServer, Wire } from "./_postgres_server.ts";
+import {
+  makeData,
+  makeHash,
+  makeId,
+  makeRecord,
+  type RecordOptions,
+  START,
+} from "./_records.ts";
+
+if (missing !== undefined) {
+  console.log(`Tests on a Postgres server are skipped: ${missing}`);
+}
+const describeOnServer = missing === undefined ? describe : describe.skip;
+const server = missing === undefined ? await PostgresServer.start() : undefined;
+const closers: (() => unknown)[] = [];
+
+/** The client that every test may use. */
+const admin = connectPg(server?.url());
+
+after(async () => {
+  for (const close of closers) await close();
+  await server?.stop();
+});
+
+interface BuiltIn {
+  readonly SQL: new (url: string, options: { max: number }) => BuiltInClient;
+}
+
+interface BuiltInClient {
+  unsafe(text: string, params: unknown[]): Promise<object[]>;
+  close(options: { timeout: number }): Promise<void>;
+}
+
+const { Bun } = globalThis as { readonly Bun?: BuiltIn };
+
+type Connect = (url: string, max?: number) => PostgresClient;
+
+/** The clients that this runtime has, each with the way to connect it. */
+const connects: Record<string, Connect> = {
+  pg: connectPg,
+  "postgres.js": (url, max = 10) => {
+    // By itself it waits up to 20 seconds before it connects again.
+    const sql = postgres(url, { max, backoff: () => 0.01 });
+    closers.push(() => sql.end({ timeout: 0 }));
+    return sql;
+  },
+};
+if (Bun !== undefined) {
+  connects["Bun.SQL"] = (url, max = 10) => {
+    const sql = new Bun.SQL(url, { max });
+    closers.push(() => sql.close({ timeout: 0 }));
+    return sql;
+  };
+}
+
+function connectPg(url = "", max = 10): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max });
+  // Servers are killed here, under connections that are idle.
+  pool.on("error", () => {});
+  closers.push(() => pool.ending || pool.end());
+  return pool;
+}
+
+function url(port?: number): string {
+  return (server as PostgresServer).url(port);
+}
+
+/** A name that is no other test's. */
+function newTable(): string {
+  return `test_${tables++}`;
+}
+let tables = 0;
+
+/** A provider whose table is there. */
+async function makeProvider(
+  table: string = newTable(),
+  client: PostgresClient = admin,
+): Promise<PostgresProvider> {
+  const provider = new PostgresProvider(client, { table });
+  await provider.read(makeId(0), START);
+  return provider;
+}
+
+/** A provider with one session, filed under `makeId(1)`. */
+async function makeSession(
+  options: RecordOptions = {},
+): Promise<{ provider: PostgresProvider; table: string }> {
+  const table = newTable();
+  const provider = await makeProvider(table);
+  await provider.create(makeId(1), makeRecord(options), START);
+  return { provider, table };
+}
+
+const GUARD = { secretHash: makeHash("secret") };
+
+/** A change of one key, at a moment at which nothing has expired. */
+function changeOf(key: string, value: number) {
+  return { set: makeData([[key, value]]), expiresAt: START + 3_600_000 };
+}
+
+for (const [name, connect] of Object.entries(connects)) {
+  describeOnServer(`conformance of the Postgres provider on ${name}`, () => {
+    const client = connect(server?.url() ?? "");
+    const checks = conformance(({ prefix }) => {
+      const table = `t_${Buffer.from(prefix).toString("hex")}`;
+      return new PostgresProvider(client, { table });
+    });
+    for (const check of checks) it(check.name, check.run);
+  });
+}
+
+describe("a Postgres provider", () => {
+  it("is registered under both schemes", () => {
+    const names = registered().filter((name) => name.startsWith("postgres"));
+    assertEquals(names, ["postgres", "postgresql"]);
+  });
+
+  it("is not opened by its name alone", () => {
+    assertThrows(
+      () => open("postgres"),
+      TypeError,
+      "Cannot open provider postgres: it needs the URL of a database",
+    );
+  });
+
+  it("takes nothing for a client that has neither of the two methods", () => {
+    for (const client of [{}, undefined, null, { query: "SELECT" }]) {
+      assertThrows(
+        () => new PostgresProvider(client as unknown as PostgresClient),
+        TypeError,
+        "Cannot create PostgresProvider: the client must have",
+      );
+    }
+  });
+
+  it("refuses a table whose name could be something else", () => {
+    const names = ["", "a b", 'a"', "a;b", "1a", "a.b.c", ".a", "a.", "a\n"];
+    for (const table of [...names, "a".repeat(64)]) {
+      assertThrows(
+        () => new PostgresProvider(admin, { table }),
+        TypeError,
+        "Cannot create PostgresProvider: table must be",
+      );
+      assertThrows(() => PostgresProvider.schema(table), TypeError);
+    }
+  });
+
+  it("refuses an option that it does not have", () => {
+    const options: object = { tabel: "sessions" };
+    assertThrows(
+      () => new PostgresProvider(admin, options),
+      TypeError,
+      "Cannot create PostgresProvider: unknown option: received tabel",
+    );
+  });
+});
+
+describeOnServer("the client of a Postgres provider", () => {
+  const itOnBun = Bun === undefined ? it.skip : it;
+  const itElsewhere = Bun === undefined ? it : it.skip;
+
+  itElsewhere("cannot be a URL, whose password is not told", () => {
+    const secret = "postgres://ada:lovelace@localhost/shop";
+    for (
+      const make of [() => open(secret), () => new PostgresProvider(secret)]
+    ) {
+      const error = assertThrows(make, TypeError, "pass a client instead");
+      assertEquals(error.message.includes("lovelace"), false);
+    }
+  });
+
+  itOnBun("can be a URL, which names the table too", async () => {
+    const table = newTable();
+    const provider = open(`${url()}?table=${table}`);
+    await provider.create(makeId(1), makeRecord(), START);
+    const { rows } = await admin.query(`SELECT id FROM ${table}`);
+    assertEquals(rows, [{ id: makeId(1) }]);
+    await provider.close();
+  });
+
+  itOnBun("is closed with the provider that opened it", async () => {
+    const name = newTable();
+    const options = `application_name=${name}&table=${name}`;
+    const provider = open(`${url()}?${options}`);
+    const text = "SELECT 1 FROM pg_stat_activity WHERE application_name = $1";
+    const connections = async () => (await admin.query(text, [name])).rowCount;
+    await provider.read(makeId(1), START);
+    assertGreater(await connections(), 0);
+    await provider.close();
+    await until(async () => await connections() === 0);
+  });
+
+  it("stays open when the provider is closed", async () => {
+    const provider = await makeProvider();
+    await provider.close();
+    assertEquals((await admin.query("SELECT 1 AS one")).rows, [{ one: 1 }]);
+  });
+
+  it("can be a single connection of pg", async () => {
+    const client = new pg.Client({ connectionString: url() });
+    await client.connect();
+    const provider = await makeProvider(newTable(), client);
+    assert(await provider.create(makeId(1), makeRecord(), START));
+    assertEquals((await provider.read(makeId(1), START))?.version, 1);
+    await client.end();
+  });
+
+  it("can rename columns and convert what is in them", async () => {
+    const sql = postgres(url(), {
+      max: 1,
+      transform: postgres.pascal,
+      types: { bigint: postgres.BigInt },
+    });
+    const provider = await makeProvider(newTable(), sql);
+    const record = makeRecord({ principal: "ada" });
+    await provider.create(makeId(1), record, START);
+    const read = await provider.read(makeId(1), START);
+    assertEquals([read?.version, read?.renewedAt], [1, START]);
+    assertEquals((await provider.list("ada", START)).length, 1);
+    assertEquals(await provider.clear(), 1);
+    await sql.end();
+  });
+
+  for (const [name, connect] of Object.entries(connects)) {
+    it(`is asked once to read and twice to write, on ${name}`, async () => {
+      const wire = await Wire.open(server as PostgresServer);
+      const client = connect(url(wire.port), 1);
+      const site = new Site({
+        provider: await makeProvider(undefined, client),
+      });
+      const browser = new Browser(site);
+      const costs: number[] = [];
+      for (const step of [1, 2, 3]) {
+        await browser.visit((session) => session.set("step", step));
+        const before = wire.roundTrips;
+        await browser.visit((session) => session.get("step"));
+        const between = wire.roundTrips;
+        await browser.visit((session) => session.set("step", step + 1));
+        costs.push(between - before, wire.roundTrips - between);
+      }
+      // The first time, a client may have to learn the types of parameters.
+      assertEquals(costs.slice(2), [1, 2, 1, 2]);
+      wire.close();
+    });
+  }
+});
+
+describeOnServer("the table of a Postgres provider", () => {
+  it("is made once when many nodes come first", async () => {
+    const table = newTable();
+    const nodes = Array.from(
+      { length: 8 },
+      () => new PostgresProvider(admin, { table }),
+    );
+    const created = await Promise.all(nodes.map((node, index) => {
+      const record = makeRecord({ principal: "ada" });
+      return node.create(makeId(index), record, START);
+    }));
+    assertEquals(created, Array(8).fill(true));
+    assertEquals((await nodes[0]!.list("ada", START)).length, 8);
+  });
+
+  it("is taken from a node that is just making it", async () => {
+    const table = newTable();
+    const provider = new PostgresProvider(admin, { table });
+    const count = await meanwhile(
+      PostgresProvider.schema(table),
+      () => provider.clear(),
+    );
+    assertEquals(count, 0);
+  });
+
+  it("can be made before, for a role that may make none", async () => {
+    const schema = newTable();
+    await admin.query(`CREATE SCHEMA ${schema}; CREATE ROLE clerk LOGIN;
+      ${PostgresProvider.schema(`${schema}.Coats`)}
+      GRANT USAGE ON SCHEMA ${schema} TO clerk;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ${schema}."Coats" TO clerk;
+      REVOKE CREATE ON SCHEMA public FROM PUBLIC;`);
+    const clerk = connectPg(url().replace("postgres@", "clerk@"));
+    const provider = await makeProvider(`${schema}.Coats`, clerk);
+    const record = makeRecord({ principal: "ada" });
+    await provider.create(makeId(1), record, START);
+    const change = changeOf("a", 1);
+    const guard = { ...GUARD, version: 1 };
+    assertEquals(
+      await provider.update(makeId(1), change, guard, START),
+      "done",
+    );
+    assertEquals(await provider.gc(START, 10), 0);
+    assertEquals(await provider.destroyAll("ada"), 1);
+  });
+
+  it("is refused when its version is newer, and left as it is", async () => {
+    const { table } = await makeSession();
+    await admin.query(
+      `COMMENT ON TABLE ${table} IS 'cloakroom session schema 2'`,
+    );
+    const old = new PostgresProvider(admin, { table });
+    const error = await assertRejects(
+      () => old.create(makeId(2), makeRecord(), START),
+      SessionError,
+      `Cannot use table "${table}"`,
+    );
+    assertEquals(error.code, "store-failed");
+    assertStringIncludes(
+      error.message,
+      'received "cloakroom session schema 2"',
+    );
+    const { rowCount } = await admin.query(`SELECT FROM ${table}`);
+    assertEquals(rowCount, 1);
+  });
+
+  it("is refused when it is somebody else's", async () => {
+    const table = newTable();
+    await admin.query(`CREATE TABLE ${table} (id text)`);
+    const provider = new PostgresProvider(admin, { table });
+    await assertRejects(() => provider.clear(), SessionError, "its comment");
+  });
+
+  it("is looked for again after a failure", async () => {
+    const schema = newTable();
+    const provider = new PostgresProvider(admin, {
+      table: `${schema}.sessions`,
+    });
+    await assertRejects(() => provider.clear(), Error, "does not exist");
+    await admin.query(`CREATE SCHEMA ${schema}`);
+    assertEquals(await provider.clear(), 0);
+  });
+
+  it("can be called anything, in any case", async () => {
+    const lower = await makeProvider("user");
+    const upper = await makeProvider("User");
+    await lower.create(makeId(1), makeRecord(), START);
+    assertEquals(await upper.read(makeId(1), START), undefined);
+    assertEquals((await lower.read(makeId(1), START))?.version, 1);
+  });
+});
+
+describeOnServer("a row of a Postgres provider", () => {
+  it("keeps any data, principal and label, whatever is deleted", async () => {
+    const provider = await makeProvider();
+    const names = texts.filter((text) => text !== "");
+    let count = 0;
+    const survives = async (
+      data: Awaited<ReturnType<typeof makeData>>,
+      key: string,
+      name: string,
+    ) => {
+      const id = makeId(++count);
+      const all = makeData([...Object.entries(data), [key, 1]]);
+      const fields = { principal: name, label: name, fingerprint: name };
+      await provider.create(id, makeRecord({ data: all, ...fields }), START);
+      const read = await provider.read(id, START);
+      assertEquals(sortedShape(read?.data), sortedShape(all));
+      const { principal, label, fingerprint } = read ?? {};
+      assertEquals({ principal, label, fingerprint }, fields);
+      const change = { delete: [key], expiresAt: START + 1000 };
+      await provider.update(id, change, GUARD, START);
+      const rest = Object.entries(all).filter(([other]) => other !== key);
+      const { data: kept } = await provider.read(id, START) ?? {};
+      assertEquals(sortedShape(kept), sortedShape(makeData(rest)));
+    };
+    await fc.assert(
+      fc.asyncProperty(storedData, keys, names, survives),
+      { numRuns: 60 },
+    );
+  });
+
+  it("keeps the fractions of a clock that has them", async () => {
+    const now = START + 0.123;
+    const { provider } = await makeSession({ now, idleTimeout: 0.25 });
+    const expiresAt = now + 250;
+    const record = await provider.read(makeId(1), expiresAt - 0.001);
+    assertEquals([record?.createdAt, record?.expiresAt], [now, expiresAt]);
+    assertEquals(await provider.read(makeId(1), expiresAt), undefined);
+  });
+
+  it("is not found by an id that no text column can hold", async () => {
+    const { provider } = await makeSession();
+    for (const id of ["\0", "\ud800", '"', "\\"]) {
+      assertEquals(await provider.destroy(id), false);
+    }
+  });
+
+  const corruptions = {
+    "no object": "[]",
+    "a value that is no text": '{"name": 1}',
+    "a value of another codec": '{"name": "lovelace"}',
+    "a key of another codec": '{"\\\\lovelace": "1"}',
+  };
+  for (const [fault, data] of Object.entries(corruptions)) {
+    it(`is refused when its data is ${fault}, and never told`, async () => {
+      const { provider, table } = await makeSession({ principal: "ada" });
+      await admin.query(`UPDATE ${table} SET data = $1`, [data]);
+      const calls = [
+        () => provider.read(makeId(1), START),
+        () => provider.list("ada", START),
+      ];
+      for (const call of calls) {
+        const error = await assertRejects(
+          async () => await call(),
+          SessionError,
+          "Cannot decode session",
+        );
+        assertEquals(error.code, "corrupt");
+        assertEquals([String(error), error.cause], [
+          "SessionError: Cannot decode session: its row is not what PostgresProvider wrote",
+          undefined,
+        ]);
+      }
+      assertEquals(await provider.destroy(makeId(1)), true);
+    });
+  }
+});
+
+describeOnServer("a statement of a Postgres provider that waits", () => {
+  it("is gone when what it waits for destroys, not in conflict", async () => {
+    const { provider, table } = await makeSession();
+    const guard = { ...GUARD, version: 1 };
+    const result = await meanwhile(
+      `DELETE FROM ${table}`,
+      () => provider.update(makeId(1), changeOf("a", 1), guard, START),
+    );
+    assertEquals(result, "gone");
+  });
+
+  it("is gone when what it waits for changes the secret", async () => {
+    const { provider, table } = await makeSession();
+    const guard = { ...GUARD, version: 1 };
+    const result = await meanwhile(
+      `UPDATE ${table} SET secret_hash = 'other', version = 2`,
+      () => provider.update(makeId(1), changeOf("a", 1), guard, START),
+    );
+    assertEquals(result, "gone");
+  });
+
+  it("conflicts when what it waits for moves the version", async () => {
+    const { provider, table } = await makeSession();
+    const guard = { ...GUARD, version: 1 };
+    const result = await meanwhile(
+      `UPDATE ${table} SET version = 2`,
+      () => provider.update(makeId(1), changeOf("a", 1), guard, START),
+    );
+    assertEquals(result, "conflict");
+    assertEquals({ ...(await provider.read(makeId(1), START))?.data }, {});
+  });
+
+  it("is done when the version has become the one it expects", async () => {
+    const { provider, table } = await makeSession();
+    const guard = { ...GUARD, version: 2 };
+    const result = await meanwhile(
+      `UPDATE ${table} SET version = 2, data = '{"b": "2"}'`,
+      () => provider.update(makeId(1), changeOf("a", 1), guard, START),
+    );
+    assertEquals(result, "done");
+    const { data, version } = await provider.read(makeId(1), START) ?? {};
+    assertEquals([{ ...data }, version], [{ a: 1, b: 2 }, 3]);
+  });
+
+  it("keeps the other keys of what it waits for", async () => {
+    const { provider, table } = await makeSession({
+      data: makeData([["c", 3]]),
+    });
+    const result = await meanwhile(
+      `UPDATE ${table} SET version = 2, data = '{"b": "2"}'`,
+      () => provider.update(makeId(1), changeOf("a", 1), GUARD, START),
+    );
+    assertEquals(result, "done");
+    const { data, version } = await provider.read(makeId(1), START) ?? {};
+    assertEquals([{ ...data }, version], [{ a: 1, b: 2 }, 3]);
+  });
+
+  it("revives nothing by a touch", async () => {
+    const { provider, table } = await makeSession();
+    const isTouched = await meanwhile(
+      `DELETE FROM ${table}`,
+      () => provider.touch(makeId(1), START + 1000, START),
+    );
+    assertEquals(isTouched, false);
+    assertEquals(await provider.read(makeId(1), START), undefined);
+  });
+
+  it("spares a session that changes hands under destroyAll", async () => {
+    const { provider, table } = await makeSession({ principal: "ada" });
+    const count = await meanwhile(
+      `UPDATE ${table} SET principal = 'bob'`,
+      () => provider.destroyAll("ada"),
+    );
+    assertEquals(count, 0);
+    assertEquals((await provider.list("bob", START)).length, 1);
+  });
+
+  it("locks rows in the order of ids, so that two cannot deadlock", async () => {
+    const { provider, table } = await makeSession({ principal: "ada" });
+    // The physical order is the other one.
+    await provider.create(makeId(0), makeRecord({ principal: "ada" }), START);
+    const count = await meanwhile(
+      `SELECT FROM ${table} WHERE id = '${makeId(0)}' FOR UPDATE`,
+      () => provider.destroyAll("ada"),
+      `SELECT FROM ${table} WHERE id = '${makeId(1)}' FOR UPDATE NOWAIT`,
+    );
+    assertEquals(count, 2);
+  });
+});
+
+describeOnServer("collection by a Postgres provider", () => {
+  it("does not wait for a row that another node holds", async () => {
+    const { provider, table } = await makeSession();
+    await provider.create(makeId(2), makeRecord(), START);
+    const later = START + 3_600_000;
+    const holder = await admin.connect();
+    await holder.query("BEGIN");
+    await holder.query(`SELECT FROM ${table} WHERE id = $1 FOR UPDATE`, [
+      makeId(1),
+    ]);
+    const removed = await provider.gc(later, 10).finally(async () => {
+      await holder.query("COMMIT");
+      holder.release();
+    });
+    assertEquals([removed, await provider.gc(later, 10)], [1, 1]);
+  });
+
+  it("removes each session once when two nodes do it at once", async () => {
+    const table = newTable();
+    const nodes = [await makeProvider(table), await makeProvider(table)];
+    const count = 200;
+    for (let number = 0; number < count; number++) {
+      await nodes[0]!.create(makeId(number), makeRecord(), START);
+    }
+    const heard: string[] = [];
+    for (const node of nodes) node.observe((_reason, id) => heard.push(id));
+    const removed = await Promise.all(
+      nodes.map((node) => collectAll(node, START + 3_600_000)),
+    );
+    assertEquals(removed[0]! + removed[1]!, count);
+    assertEquals(new Set(heard).size, count);
+    assertEquals(heard.length, count);
+  });
+
+  it("finds an expired session behind ones that were touched", async () => {
+    const { provider } = await makeSession();
+    const later = START + 3_600_000;
+    for (const number of [2, 3, 4]) {
+      await provider.create(makeId(number), makeRecord(), START);
+      await provider.touch(makeId(number), later + number, START + number);
+    }
+    const heard: string[] = [];
+    provider.observe((_reason, id) => heard.push(id));
+    assertEquals(await provider.gc(later, 1), 1);
+    assertEquals(heard, [makeId(1)]);
+    assertEquals(await provider.gc(later + 3, 10), 2);
+    assertEquals(await provider.gc(later + 4, 10), 1);
+  });
+
+  it("files a session that was touched under its new deadline", async () => {
+    const { provider, table } = await makeSession();
+    const later = START + 3_600_000;
+    await provider.touch(makeId(1), later + 1000, START + 1000);
+    const due = async () =>
+      (await admin.query(`SELECT collect_at FROM ${table}`)).rows[0].collect_at;
+    assertEquals(await due(), later);
+    await provider.gc(later, 1);
+    assertEquals(await due(), later + 1000);
+  });
+
+  it("follows a deadline that a touch brings forward", async () => {
+    const { provider } = await makeSession();
+    await provider.touch(makeId(1), START + 1000, START);
+    assertEquals(await provider.gc(START + 1000, 10), 1);
+  });
+
+  it("keeps over nine touches in ten heap-only all through an hour", async () => {
+    const table = newTable();
+    const pool = connectPg(url());
+    const provider = await makeProvider(table, pool);
+    const ids = Array.from({ length: 50 }, (_, number) => makeId(number));
+    const data = makeData([["cart", "coat ".repeat(100)]]);
+    await Promise.all(
+      ids.map((id) => provider.create(id, makeRecord({ data }), START)),
+    );
+    for (let minute = 1; minute <= 61; minute++) {
+      const now = START + minute * 60_000;
+      await Promise.all(
+        ids.map((id) => provider.touch(id, now + 3_600_000, now)),
+      );
+      assertEquals(await provider.gc(now, 1000), 0);
+    }
+    // The server counts a connection's last updates when that ends.
+    await pool.end();
+    const updates = 62 * ids.length;
+    const { hot } = await updatesOf(table, updates);
+    assertGreater(hot / updates, 0.9);
+  });
+});
+
+for (const [name, connect] of Object.entries(connects)) {
+  describeOnServer(`a fault under a Postgres provider on ${name}`, () => {
+    it("between a write and its answer fails that request alone", async () => {
+      const wire = await Wire.open(server as PostgresServer);
+      const client = connect(url(wire.port), 1);
+      const site = new Site({
+        provider: await makeProvider(undefined, client),
+      });
+      const browser = new Browser(site);
+      for (const step of [0, 1]) {
+        await browser.visit((session) => session.set("step", step));
+      }
+      const { cookie } = browser;
+      const error = await assertRejects(
+        () =>
+          browser.visit((session) => {
+            session.set("step", 2);
+            wire.cutNextAnswer();
+          }),
+        SessionError,
+      );
+      assertEquals(error.code, "store-failed");
+      assertInstanceOf(error.cause, Error);
+      assertEquals(await browser.look((session) => session.get("step")), 2);
+      assertEquals(browser.cookie, cookie);
+      wire.close();
+    });
+
+    it("that ends a waiting statement undoes it and fails its request", async () => {
+      const table = newTable();
+      const client = connect(url(), 2);
+      const site = new Site({ provider: await makeProvider(table, client) });
+      const browser = new Browser(site);
+      await browser.visit((session) => session.set("step", 1));
+      const visit = meanwhile(
+        `SELECT FROM ${table} FOR UPDATE`,
+        () => browser.visit((session) => session.set("step", 2)),
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock'`,
+      );
+      const error = await assertRejects(() => visit, SessionError);
+      assertEquals(error.code, "store-failed");
+      assertEquals(await browser.look((session) => session.get("step")), 1);
+    });
+
+    it("that pauses the server times out, and leaves the session", async () => {
+      const client = connect(url(), 2);
+      const provider = await makeProvider(undefined, client);
+      const site = new Site({ provider, timeout: 0.1 });
+      const browser = new Browser(site);
+      await browser.visit((session) => session.set("step", 1));
+      const { cookie } = browser;
+      server?.pause();
+      const error = await assertRejects(() => browser.visit(), SessionError);
+      server?.resume();
+      assertEquals(error.code, "timeout");
+      const patient = new Browser(new Site({ provider }), cookie);
+      assertEquals(await patient.look((session) => session.get("step")), 1);
+    });
+
+    it("that kills the server loses nothing that was acknowledged", async () => {
+      const client = connect(url(), 4);
+      const provider = await makeProvider(undefined, client);
+      const site = new Site({ provider, timeout: 1 });
+      const counters = await Promise.all(
+        Array.from({ length: 4 }, () => Counter.start(site)),
+      );
+      const running = Promise.all(counters.map((counter) => counter.run()));
+      try {
+        await until(() => counters.every(({ done }) => done >= 5));
+        await server?.kill();
+        await until(() => counters.every(({ failed }) => failed >= 1));
+        await server?.start();
+        const before = counters.map(({ done }) => done);
+        await until(() => counters.every(({ done }, at) => done > before[at]!));
+      } finally {
+        for (const counter of counters) counter.stop();
+        await running;
+      }
+      for (const counter of counters) await counter.check();
+    });
+  });
+}
+
+/** A browser that counts in its session, and knows what was acknowledged. */
+class Counter {
+  done = 0;
+  failed = 0;
+  readonly #browser: Browser;
+  #isStopped = false;
+
+  private constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  static async start(site: Site): Promise<Counter> {
+    const browser = new Browser(site);
+    await browser.visit((session) => session.set("count", 0));
+    return new Counter(browser);
+  }
+
+  async run(): Promise<void> {
+    while (!this.#isStopped) {
+      try {
+        await this.#browser.visit((session) =>
+          session.update("count", (count) => count as number + 1)
+        );
+        this.done++;
+      } catch (error) {
+        assertInstanceOf(error, SessionError);
+        // A client may queue what it cannot send yet.
+        assert(["store-failed", "timeout"].includes(error.code), error.code);
+        this.failed++;
+      }
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** What failed may have been stored all the same. */
+  async check(): Promise<void> {
+    const count = await this.#browser.look((session) => session.get("count"));
+    const most = this.done + this.failed;
+    assert(count as number >= this.done, `${count} of ${this.done}`);
+    assert(count as number <= most, `${count} of at most ${most}`);
+  }
+}
+
+/**
+ * Starts a call while a transaction holds what it needs, waits until it hangs,
+ * and commits.
+ */
+async function meanwhile<T>(
+  statement: string,
+  call: () => T,
+  last = "SELECT",
+): Promise<Awaited<T>> {
+  const holder = await admin.connect();
+  try {
+    await holder.query("BEGIN");
+    await holder.query(statement);
+    const calling = Promise.resolve(call());
+    calling.catch(() => {});
+    await until(async () => await waitingStatements() > 0);
+    await holder.query(last);
+    await holder.query("COMMIT");
+    return await calling;
+  } finally {
+    holder.release(true);
+  }
+}
+
+async function waitingStatements(): Promise<number> {
+  const { rowCount } = await admin.query(
+    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+  );
+  return rowCount ?? 0;
+}
+
+/** Asks again and again; a test that waits in vain fails by its own limit. */
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!await isSo()) {
+    if (performance.now() > end) throw new Error("It does not come to pass");
+    await setImmediate();
+  }
+}
+
+async function collectAll(
+  provider: PostgresProvider,
+  now: number,
+): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const count = await provider.gc(now, 7);
+    total += count;
+    if (count < 7) return total;
+  }
+}
+
+/** The server's own count of updates, once it has heard of them all. */
+async function updatesOf(
+  table: string,
+  expected: number,
+): Promise<{ all: number; hot: number }> {
+  const counts = { all: 0, hot: 0 };
+  await until(async () => {
+    const { rows } = await admin.query(
+      `SELECT n_tup_upd AS all, n_tup_hot_upd AS hot
+       FROM pg_stat_user_tables WHERE relname = $1`,
+      [table],
+    );
+    counts.all = Number(rows[0].all);
+    counts.hot = Number(rows[0].hot);
+    return counts.all >= expected;
+  });
+  return counts;
+}
+
+/** The order of keys is not part of the contract. */
+function sortedShape(data: object | undefined): unknown[] {
+  const entries = Object.entries(data ?? {});
+  return entries.sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => [
+    key,
+    shape(value),
+  ]);
+}
