@@ -59,6 +59,18 @@ export function decode(text: string): StoredValue {
 }
 
 /**
+ * The same as {@linkcode decode} for what a store has parsed already, or what
+ * is a part of something larger.
+ *
+ * @param json What `JSON.parse` made of the text.
+ * @throws {SessionError} With code `"corrupt"`, if {@linkcode encode} did not
+ * write that text.
+ */
+export function decodeParsed(json: unknown): StoredValue {
+  return fromJson(json, 0);
+}
+
+/**
  * Reads back the whole data of a session.
  *
  * @returns A frozen object without prototype, as a record holds it.

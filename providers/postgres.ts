@@ -10,8 +10,9 @@
  * {@linkcode PostgresProvider.schema} returns. From then on the client needs
  * `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it and nothing else.
  *
- * After an outage the client connects again by itself. postgres.js waits longer
- * and longer before it does, up to 20 seconds: its option `backoff`.
+ * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
+ * as of 3.4.9, can be left with connections that never send anything again, so
+ * that every call times out until the process makes a new client.
  *
  * @example Hand it a pool of `pg`
  * ```ts ignore

@@ -1,4 +1,4 @@
-import { decode, decodeData, encode } from "../../core/codec.ts";
+import { decode, decodeParsed, encode } from "../../core/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type {
   NewSessionRecord,
@@ -175,45 +175,26 @@ function fromText(text: string | null): string | undefined {
 }
 
 function toData(text: string): StoredData {
-  try {
-    return unwrapped(decodeData(text), (item) => item as StoredValue);
-  } catch {
-    // The array around a value is a level too many for one that uses them all.
-    return unwrapped(parse(text), (item) => decode(JSON.stringify(item)));
-  }
-}
-
-function unwrapped(
-  wrappers: object,
-  toValue: (item: unknown) => StoredValue,
-): StoredData {
+  const wrappers = parse(text);
   const data = emptyObject();
   for (const label of Object.keys(wrappers)) {
-    const wrapper = (wrappers as Record<string, unknown>)[label];
+    const wrapper = wrappers[label];
     if (!Array.isArray(wrapper) || wrapper.length !== 1) throw corrupt();
-    put(data, fromLabel(label), toValue(wrapper[0]));
+    put(data, fromLabel(label), decodeParsed(wrapper[0]));
   }
   return Object.freeze(data);
 }
 
-function parse(text: string): object {
+function parse(text: string): Record<string, unknown> {
   try {
-    const json: unknown = JSON.parse(text, checkFinite);
-    if (isPlain(json)) return json;
+    const json: unknown = JSON.parse(text);
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) {
+      return json as Record<string, unknown>;
+    }
   } catch {
     // The engine's own error quotes the text, which is session data.
   }
   throw corrupt();
-}
-
-/** Refuses a number that overflows, which would be written as `null`. */
-function checkFinite(_key: string, value: unknown): unknown {
-  if (value === Infinity || value === -Infinity) throw corrupt();
-  return value;
-}
-
-function isPlain(json: unknown): json is object {
-  return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
 export function corrupt(options?: ErrorOptions): SessionError {
