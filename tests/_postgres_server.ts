@@ -109,6 +109,8 @@ export class PostgresServer {
   /** Each connection has a process of its own, which is a child of the first. */
   #signal(name: NodeJS.Signals): void {
     const first = this.#process?.pid as number;
+    // So that it starts none while they are looked up.
+    process.kill(first, "SIGSTOP");
     const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid="], {
       encoding: "utf8",
     }).split("\n");
@@ -259,7 +261,9 @@ function findBinary(name: string): string | undefined {
   const versions = existsSync(root) ? readdirSync(root) : [];
   const folders = [
     ...(process.env["PATH"] ?? "").split(":"),
-    ...versions.sort().reverse().map((version) => join(root, version, "bin")),
+    ...versions.sort((a, b) => Number(b) - Number(a)).map((version) =>
+      join(root, version, "bin")
+    ),
   ];
   return folders.map((folder) => join(folder, name)).find(existsSync);
 }
