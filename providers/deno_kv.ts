@@ -38,13 +38,11 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { setTimeout } from "node:timers/promises";
-import { decodeData, encode } from "../core/codec.ts";
+import { encode } from "../core/codec.ts";
 import { SessionError } from "../core/errors.ts";
 import type {
   NewSessionRecord,
-  PreviousSecret,
   Provider,
   ScanPage,
   SessionChange,
@@ -53,65 +51,32 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { applied, isGuardMet, toRecord } from "../core/record.ts";
+import { applied, isGuardMet } from "../core/record.ts";
 import { register } from "../core/registry.ts";
 import { digest } from "../core/token.ts";
+import {
+  checkKv,
+  type DenoKv,
+  type DenoKvAtomic,
+  type DenoKvEntry,
+  openKvOfRuntime,
+} from "./deno_kv/database.ts";
+import {
+  ABSENT,
+  type Header,
+  principalOf,
+  readLive,
+  readStored,
+  toBytes,
+  type Version,
+} from "./deno_kv/record.ts";
 
-/** A key and what is stored under it, as Deno KV answers. */
-export interface DenoKvEntry {
-  /** The key. */
-  readonly key: readonly unknown[];
-  /** The value, `null` if there is none. */
-  readonly value: unknown;
-  /** Changes with every write of the key; `null` if there is none. */
-  readonly versionstamp: string | null;
-}
-
-/** Which keys to list. */
-export type DenoKvSelector =
-  | { readonly prefix: readonly string[] }
-  | { readonly prefix: readonly string[]; readonly start: readonly string[] };
-
-/** Writes that happen all or not at all. */
-export interface DenoKvAtomic {
-  /** Lets it happen only if the key has this versionstamp. */
-  check(entry: {
-    readonly key: readonly string[];
-    readonly versionstamp: string | null;
-  }): DenoKvAtomic;
-  /** Stores a value, to be removed at the earliest in `expireIn` milliseconds. */
-  set(
-    key: readonly string[],
-    value: unknown,
-    options?: { expireIn?: number },
-  ): DenoKvAtomic;
-  /** Removes a value. */
-  delete(key: readonly string[]): DenoKvAtomic;
-  /** Does it; `ok` is `false` if a check failed and nothing was written. */
-  commit(): Promise<{ readonly ok: boolean }>;
-}
-
-/**
- * A Deno KV database as far as sessions need it. What `Deno.openKv()` resolves
- * to is one.
- */
-export interface DenoKv {
-  /** Reads one key. */
-  get(key: readonly string[]): Promise<DenoKvEntry>;
-  /** Reads up to ten keys. */
-  getMany(
-    keys: readonly (readonly string[])[],
-  ): Promise<readonly DenoKvEntry[]>;
-  /** Reads all keys that begin with a prefix, in order. */
-  list(
-    selector: DenoKvSelector,
-    options?: { limit?: number },
-  ): AsyncIterable<DenoKvEntry>;
-  /** Begins a write. */
-  atomic(): DenoKvAtomic;
-  /** Closes the database. */
-  close(): void;
-}
+export type {
+  DenoKv,
+  DenoKvAtomic,
+  DenoKvEntry,
+  DenoKvSelector,
+} from "./deno_kv/database.ts";
 
 /** How a {@linkcode DenoKvProvider} keeps sessions. */
 export interface DenoKvProviderOptions {
@@ -123,9 +88,6 @@ export interface DenoKvProviderOptions {
    */
   readonly prefix?: string | undefined;
 }
-
-/** The most bytes that Deno KV stores under one key. */
-const MAX_VALUE_SIZE = 65_536;
 
 /** How many keys Deno KV reads in one go. */
 const MAX_READS = 10;
@@ -481,12 +443,6 @@ export class DenoKvProvider implements Provider {
   }
 }
 
-/** A value under some key, and what to check that it has not changed. */
-type Version = Pick<DenoKvEntry, "value" | "versionstamp">;
-
-/** No value at all. */
-const ABSENT: Version = { value: null, versionstamp: null };
-
 /** One key to store, or to remove if there is no value. */
 interface Put {
   readonly key: readonly string[];
@@ -498,15 +454,6 @@ interface Put {
 interface Plan<T> {
   readonly answer: T;
   readonly puts?: readonly Put[];
-}
-
-/** A record without its data. */
-type Header = Omit<SessionRecord, "data">;
-
-/** A record whose data is still text. */
-interface Stored {
-  readonly header: Header;
-  readonly data: string;
 }
 
 interface Replacement {
@@ -568,149 +515,6 @@ function lastId(
 ): string | undefined {
   const last = entries.length < limit ? undefined : entries.at(-1);
   return last === undefined ? undefined : idOf(last);
-}
-
-function principalOf(entry: Version, otherwise?: string): string | undefined {
-  try {
-    return readStored(entry)?.header.principal;
-  } catch {
-    return otherwise;
-  }
-}
-
-function readLive(entry: Version, now: number): SessionRecord | undefined {
-  const stored = readStored(entry);
-  if (stored === undefined || stored.header.expiresAt <= now) return undefined;
-  const data = decodeData(stored.data);
-  return toRecord({ ...stored.header, data }, stored.header.version);
-}
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
-/** The version of what {@linkcode toBytes} writes. */
-const FORMAT = 1;
-
-/**
- * A record as bytes: two lines of JSON in UTF-8, because Deno KV would store a
- * string with a single character beyond Latin-1 at two bytes for each.
- */
-function toBytes(record: Header, data: string): Uint8Array {
-  const { data: _, ...header } = record as SessionRecord;
-  const text = `${JSON.stringify({ format: FORMAT, ...header })}\n${data}`;
-  const bytes = encoder.encode(text);
-  if (bytes.length <= MAX_VALUE_SIZE) return bytes;
-  throw new SessionError(
-    "too-large",
-    `Cannot store session: Deno KV takes at most ${MAX_VALUE_SIZE} bytes for one, of which its data can have ${
-      MAX_VALUE_SIZE - bytes.length + Buffer.byteLength(data)
-    }: received ${Buffer.byteLength(data)} bytes of data`,
-  );
-}
-
-function readStored({ value, versionstamp }: Version): Stored | undefined {
-  if (versionstamp === null) return undefined;
-  if (!(value instanceof Uint8Array)) throw corrupt();
-  const text = toText(value);
-  const end = text.indexOf("\n");
-  return { header: toHeader(text.slice(0, end)), data: text.slice(end + 1) };
-}
-
-function toText(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw corrupt();
-  }
-}
-
-function toHeader(text: string): Header {
-  const { format, ...header } = parse(text);
-  if (typeof format === "number" && format > FORMAT) {
-    throw corrupt("was written by a newer version of this provider");
-  }
-  if (format !== FORMAT || !isHeader(header)) throw corrupt();
-  return header;
-}
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    return Object(JSON.parse(text));
-  } catch {
-    // The engine's own error quotes the text, which names users.
-    throw corrupt();
-  }
-}
-
-/** The type of each field; those with a `?` may be missing. */
-const FIELDS: Readonly<Record<keyof Header, string>> = {
-  version: "number",
-  secretHash: "string",
-  renewedAt: "number",
-  previous: "object?",
-  principal: "string?",
-  label: "string?",
-  authenticatedAt: "number?",
-  fingerprint: "string?",
-  createdAt: "number",
-  accessedAt: "number",
-  expiresAt: "number",
-  idleTimeout: "number",
-  absoluteTimeout: "number",
-  persistent: "boolean",
-};
-
-const CHECKS = Object.entries(FIELDS).map(([name, type]) => ({
-  name,
-  type: type.replace("?", ""),
-  isOptional: type.endsWith("?"),
-}));
-
-function isHeader(header: object): header is Header {
-  const fields = header as Readonly<Record<string, unknown>>;
-  for (const { name, type, isOptional } of CHECKS) {
-    const field = fields[name];
-    const found: string = field === null ? "null" : typeof field;
-    if (found !== type && !(isOptional && found === "undefined")) return false;
-  }
-  const previous = fields["previous"] as PreviousSecret | undefined;
-  return previous === undefined || isPreviousSecret(previous);
-}
-
-function isPreviousSecret(previous: PreviousSecret): boolean {
-  return typeof previous.secretHash === "string" &&
-    typeof previous.expiresAt === "number";
-}
-
-function corrupt(reason = "is not what this provider wrote"): SessionError {
-  return new SessionError(
-    "corrupt",
-    `Cannot read session: its record ${reason}`,
-  );
-}
-
-type OpenKv = (path?: string) => Promise<DenoKv>;
-
-function openKvOfRuntime(): OpenKv {
-  const { Deno } = globalThis as unknown as { Deno?: { openKv?: OpenKv } };
-  if (Deno === undefined) {
-    throw new TypeError(
-      "Cannot open Deno KV: this runtime has none: run on Deno, or hand in an open database",
-    );
-  }
-  if (Deno.openKv === undefined) {
-    throw new TypeError(
-      'Cannot open Deno KV: Deno.openKv is missing: run with --unstable-kv, or with "unstable": ["kv"] in deno.json',
-    );
-  }
-  return Deno.openKv;
-}
-
-function checkKv(kv: DenoKv): DenoKv {
-  if (typeof kv?.atomic === "function") return kv;
-  throw new TypeError(
-    "Cannot create DenoKvProvider: source must be an open Deno KV, a path or a URL",
-  );
 }
 
 function checkSource(source: unknown): string | undefined {

@@ -37,12 +37,12 @@
  *
  * @module
  */
-import { decode, encode } from "../core/codec.ts";
 import { SessionError } from "../core/errors.ts";
 import type {
   NewSessionRecord,
   Provider,
   RemovalObserver,
+  ScanPage,
   SessionChange,
   SessionRecord,
   StoredSession,
@@ -51,47 +51,37 @@ import type {
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
 import {
-  emptyObject,
-  put,
-  type StoredData,
-  type StoredValue,
-} from "../core/value.ts";
+  checkClient,
+  openBuiltIn,
+  type OwnedClient,
+  type PostgresClient,
+  type PostgresParam,
+} from "./postgres/client.ts";
+import {
+  alteration,
+  commentOf,
+  creationOf,
+  GUARD,
+  guardedByVersion,
+  insertion,
+  quoted,
+  SCHEMA_VERSION,
+  schemaOf,
+  SESSION,
+} from "./postgres/statement.ts";
+import {
+  escaped,
+  idOf,
+  toSession,
+  toSessionIfReadable,
+} from "./postgres/row.ts";
 
-/** What a statement is sent with. */
-export type PostgresParam = string | number | boolean | null;
-
-/** A client with the shape of `pg`: a `Pool`, or a `Client` of its own. */
-export interface PostgresQueryClient {
-  /**
-   * Runs one statement.
-   *
-   * @param text SQL.
-   * @param params The values of `$1`, `$2`, …
-   * @returns An object whose `rows` are objects, or the rows themselves.
-   */
-  query(text: string, params: PostgresParam[]): PromiseLike<unknown>;
-}
-
-/** A client with the shape of postgres.js and `Bun.SQL`. */
-export interface PostgresUnsafeClient {
-  /**
-   * Runs one statement.
-   *
-   * @param text SQL.
-   * @param params The values of `$1`, `$2`, …
-   * @param options `prepare` asks postgres.js for a prepared statement, without
-   * which every call would take it two round trips.
-   * @returns The rows, or an object that has them as `rows`.
-   */
-  unsafe(
-    text: string,
-    params: PostgresParam[],
-    options: { prepare: boolean },
-  ): PromiseLike<unknown>;
-}
-
-/** What a {@linkcode PostgresProvider} sends its statements through. */
-export type PostgresClient = PostgresQueryClient | PostgresUnsafeClient;
+export type {
+  PostgresClient,
+  PostgresParam,
+  PostgresQueryClient,
+  PostgresUnsafeClient,
+} from "./postgres/client.ts";
 
 /** Where a {@linkcode PostgresProvider} keeps its sessions. */
 export interface PostgresProviderOptions {
@@ -105,9 +95,6 @@ export interface PostgresProviderOptions {
 }
 
 const DEFAULT_TABLE = "cloakroom_sessions";
-
-/** The layout of the table that this module reads and writes. */
-const SCHEMA_VERSION = 1;
 
 /** How many sessions that were touched one `gc` files anew at most. */
 const MOST_REFILED = 10_000;
@@ -282,6 +269,29 @@ WHERE principal = $1 AND expires_at > $2`,
     );
   }
 
+  /** {@inheritDoc Provider.scan} */
+  async scan(
+    cursor: string | undefined,
+    limit: number,
+    now: number,
+  ): Promise<ScanPage> {
+    const answers = await this.#run(
+      `SELECT ${SESSION} FROM ${this.#table}
+WHERE id > $1 AND expires_at > $2 ORDER BY id LIMIT $3`,
+      [escaped(cursor ?? ""), now, limit],
+    );
+    const sessions: StoredSession[] = [];
+    const unreadable: string[] = [];
+    for (const answer of answers) {
+      const session = toSessionIfReadable(answer);
+      if (session === undefined) unreadable.push(idOf(answer));
+      else sessions.push(session);
+    }
+    const last = answers.at(-1);
+    const isLast = answers.length < limit || last === undefined;
+    return { sessions, unreadable, next: isLast ? undefined : idOf(last) };
+  }
+
   /** {@inheritDoc Provider.clear} */
   clear(): Promise<number> {
     return this.#remove("", []);
@@ -383,341 +393,11 @@ FROM pg_class WHERE oid = to_regclass($1::text)`,
   }
 }
 
-/**
- * A session as one JSON text: numbers arrive as numbers and names as they are,
- * whatever the client does with columns.
- */
-const SESSION = `json_build_array(id, version, secret_hash, renewed_at,
-previous_hash, previous_expires_at, principal, label, authenticated_at,
-fingerprint, created_at, accessed_at, expires_at, idle_timeout,
-absolute_timeout, persistent, data)::text`;
-
-/** The live row `$1` at the instant `$2`, if `$3` is a secret that opens it. */
-const GUARD = `kept.id = $1 AND kept.expires_at > $2 AND (
-  kept.secret_hash = $3 OR
-  kept.previous_hash = $3 AND kept.previous_expires_at > $2
-)`;
-
-/**
- * Locks the row first: an update alone would tell "gone" from "conflict" by the
- * row as it was when the statement began, and not by the one that it waited for.
- */
-function guardedByVersion(
-  table: string,
-  assignments: string,
-  expected: string,
-): string {
-  return `WITH found AS (
-  SELECT id, version FROM ${table} AS kept WHERE ${GUARD} FOR NO KEY UPDATE
-), changed AS (
-  UPDATE ${table} AS kept SET ${assignments}
-  FROM found WHERE kept.id = found.id AND found.version = ${expected}
-  RETURNING 1
-)
-SELECT CASE WHEN EXISTS (SELECT FROM changed) THEN 'done' ELSE 'conflict' END
-FROM found`;
-}
-
-function schemaOf(table: string): string {
-  // Instants are doubles, as in JavaScript: a clock may have fractions.
-  return `CREATE TABLE ${table} (
-  id text COLLATE "C" PRIMARY KEY,
-  version bigint NOT NULL,
-  secret_hash text NOT NULL,
-  renewed_at double precision NOT NULL,
-  previous_hash text,
-  previous_expires_at double precision,
-  principal text COLLATE "C",
-  label text,
-  authenticated_at double precision,
-  fingerprint text,
-  created_at double precision NOT NULL,
-  accessed_at double precision NOT NULL,
-  expires_at double precision NOT NULL,
-  collect_at double precision NOT NULL,
-  idle_timeout double precision NOT NULL,
-  absolute_timeout double precision NOT NULL,
-  persistent boolean NOT NULL,
-  data jsonb NOT NULL
-) WITH (fillfactor = 80);
-CREATE INDEX ON ${table} (collect_at);
-CREATE INDEX ON ${table} USING hash (principal);
-COMMENT ON TABLE ${table} IS '${commentOf(SCHEMA_VERSION)}';
-`;
-}
-
-function commentOf(version: number): string {
-  return `cloakroom session schema ${version}`;
-}
-
-/**
- * One statement, so that a node that fails half-way leaves nothing behind. Of
- * several at once the first makes the table, and each of the others waits for it
- * at one of the catalog's unique indexes or finds what it has made.
- */
-function creationOf(table: string): string {
-  return `DO $body$ BEGIN
-${schemaOf(table)}EXCEPTION
-WHEN duplicate_table OR duplicate_object OR unique_violation THEN NULL;
-END $body$`;
-}
-
-/** The columns of a new row with their values. */
-function insertion(id: string, record: NewSessionRecord) {
-  const row: Record<string, PostgresParam> = {
-    id: escaped(id),
-    version: 1,
-    created_at: record.createdAt,
-    accessed_at: record.accessedAt,
-    expires_at: record.expiresAt,
-    collect_at: record.expiresAt,
-    data: encodeData(record.data),
-    ...columnsOf(record),
-  };
-  const names = Object.keys(row);
-  return {
-    columns: names.join(),
-    params: Object.values(row),
-    values: names.map((name, index) => placeholder(name, index + 1)).join(),
-  };
-}
-
-/** The columns of an updated row, and the version to compare with, if any. */
-function alteration(
-  params: PostgresParam[],
-  change: SessionChange,
-  version: number | undefined,
-) {
-  const bind = (name: string, value: PostgresParam) =>
-    placeholder(name, params.push(value));
-  const expiresAt = bind("expires_at", change.expiresAt);
-  const assignments = [
-    "version = kept.version + 1",
-    "accessed_at = $2",
-    `expires_at = ${expiresAt}`,
-    `collect_at = least(kept.collect_at, ${expiresAt})`,
-  ];
-  for (const [name, value] of Object.entries(columnsOf(change))) {
-    assignments.push(`${name} = ${bind(name, value)}`);
-  }
-  const data = dataExpression(change, bind);
-  if (data !== "kept.data") assignments.push(`data = ${data}`);
-  return {
-    params,
-    assignments: assignments.join(", "),
-    expected: version === undefined ? undefined : bind("version", version),
-  };
-}
-
-/** The data with some keys less and some more, merged by the server. */
-function dataExpression(
-  { set, delete: removed = [] }: SessionChange,
-  bind: (name: string, value: PostgresParam) => string,
-): string {
-  let data = "kept.data";
-  if (removed.length > 0) {
-    // What is escaped already is quoted in an array as it is in JSON.
-    const keys = removed.map((key) => JSON.stringify(escaped(key)));
-    data = `${data} - ${bind("keys", `{${keys.join()}}`)}`;
-  }
-  if (set !== undefined && Object.keys(set).length > 0) {
-    data = `${data} || ${bind("data", encodeData(set))}`;
-  }
-  return data;
-}
-
-/** A parameter in the type of its column; text is what every client can send. */
-function placeholder(name: string, position: number): string {
-  if (name === "data") return `$${position}::text::jsonb`;
-  return name === "keys" ? `$${position}::text::text[]` : `$${position}`;
-}
-
-/** The columns of those fields that a record or a change gives. */
-function columnsOf(
-  source: Partial<SessionChange>,
-): Record<string, PostgresParam> {
-  const { previous } = source;
-  const columns = {
-    secret_hash: source.secretHash,
-    renewed_at: source.renewedAt,
-    previous_hash: previous && previous.secretHash,
-    previous_expires_at: previous && previous.expiresAt,
-    principal: escapedIfAny(source.principal),
-    label: escapedIfAny(source.label),
-    authenticated_at: source.authenticatedAt,
-    fingerprint: escapedIfAny(source.fingerprint),
-    idle_timeout: source.idleTimeout,
-    absolute_timeout: source.absoluteTimeout,
-    persistent: source.persistent,
-  };
-  const given: Record<string, PostgresParam> = {};
-  for (const [name, value] of Object.entries(columns)) {
-    if (value !== undefined) given[name] = value;
-  }
-  return given;
-}
-
-/**
- * A text without what Postgres cannot hold, NUL and lone surrogates: written as
- * in JSON. Most texts stay as they are.
- */
-function escaped(text: string): string {
-  // deno-lint-ignore no-control-regex
-  if (!/[\0-\x1f"\\\ud800-\udfff]/.test(text)) return text;
-  return JSON.stringify(text).slice(1, -1);
-}
-
-function escapedIfAny(text: string | null | undefined) {
-  return typeof text === "string" ? escaped(text) : text;
-}
-
-function unescaped(text: string): string {
-  return text.includes("\\") ? JSON.parse(`"${text}"`) : text;
-}
-
-/**
- * JSON of each value's text by its escaped key. The server merges by key; a
- * value is to it a text without `\u0000`, which `jsonb` would refuse, and comes
- * back to the letter.
- */
-function encodeData(data: StoredData): string {
-  const texts: Record<string, StoredValue> = {};
-  for (const key of Object.keys(data)) {
-    put(texts, escaped(key), encode(data[key] as StoredValue));
-  }
-  return JSON.stringify(texts);
-}
-
-function decodeData(texts: unknown): StoredData {
-  if (typeof texts !== "object" || texts === null || Array.isArray(texts)) {
-    throw new TypeError("not an object");
-  }
-  const data = emptyObject();
-  for (const [key, text] of Object.entries(texts)) {
-    if (typeof text !== "string") throw new TypeError("not a text");
-    put(data, unescaped(key), decode(text));
-  }
-  return Object.freeze(data);
-}
-
-/** What {@linkcode SESSION} answers. */
-type SessionRow = readonly [
-  id: string,
-  version: number,
-  secretHash: string,
-  renewedAt: number,
-  previousHash: string | null,
-  previousExpiresAt: number | null,
-  principal: string | null,
-  label: string | null,
-  authenticatedAt: number | null,
-  fingerprint: string | null,
-  createdAt: number,
-  accessedAt: number,
-  expiresAt: number,
-  idleTimeout: number,
-  absoluteTimeout: number,
-  persistent: boolean,
-  data: unknown,
-];
-
-function toSession(answer: string): StoredSession {
-  try {
-    const row: SessionRow = JSON.parse(answer);
-    return { id: unescaped(row[0]), record: toRecord(row) };
-  } catch {
-    // An engine's own error quotes what it cannot parse.
-    throw new SessionError(
-      "corrupt",
-      "Cannot decode session: its row is not what PostgresProvider wrote",
-    );
-  }
-}
-
-function toRecord(row: SessionRow): SessionRecord {
-  const [
-    _id,
-    version,
-    secretHash,
-    renewedAt,
-    previousHash,
-    previousExpiresAt,
-    principal,
-    label,
-    authenticatedAt,
-    fingerprint,
-    createdAt,
-    accessedAt,
-    expiresAt,
-    idleTimeout,
-    absoluteTimeout,
-    persistent,
-    data,
-  ] = row;
-  const previous = previousHash === null || previousExpiresAt === null
-    ? undefined
-    : Object.freeze({ secretHash: previousHash, expiresAt: previousExpiresAt });
-  return Object.freeze({
-    data: decodeData(data),
-    version,
-    secretHash,
-    renewedAt,
-    previous,
-    principal: principal === null ? undefined : unescaped(principal),
-    label: label === null ? undefined : unescaped(label),
-    authenticatedAt: authenticatedAt ?? undefined,
-    fingerprint: fingerprint === null ? undefined : unescaped(fingerprint),
-    createdAt,
-    accessedAt,
-    expiresAt,
-    idleTimeout,
-    absoluteTimeout,
-    persistent,
-  });
-}
-
-/** A table's name in SQL, each part in quotes. */
-function quoted(table: string): string {
-  if (/^(?:[a-z_]\w{0,62}\.)?[a-z_]\w{0,62}$/i.test(table)) {
-    return table.split(".").map((part) => `"${part}"`).join(".");
-  }
-  throw new TypeError(
-    `Cannot create PostgresProvider: table must be letters, digits and underscores, after a schema and a dot or alone: received ${table}`,
-  );
-}
-
-function checkClient(client: PostgresClient): PostgresClient {
-  const { query, unsafe } = Object(client);
-  if (typeof query === "function" || typeof unsafe === "function") {
-    return client;
-  }
-  throw new TypeError(
-    `Cannot create PostgresProvider: the client must have a query or an unsafe method: received ${typeof client}`,
-  );
-}
-
 function checkNoOthers(options: object): void {
   const [name] = Object.keys(options);
   if (name === undefined) return;
   throw new TypeError(
     `Cannot create PostgresProvider: unknown option: received ${name}`,
-  );
-}
-
-interface OwnedClient extends PostgresUnsafeClient {
-  close(): Promise<void>;
-}
-
-interface BuiltIn {
-  readonly SQL?: new (url: string) => OwnedClient;
-}
-
-function openBuiltIn(url: URL | string): OwnedClient {
-  const { SQL } = (globalThis as { readonly Bun?: BuiltIn }).Bun ?? {};
-  if (SQL !== undefined) return new SQL(String(url));
-  // The URL may hold a password, so it is not quoted.
-  throw new TypeError(
-    "Cannot create PostgresProvider: a URL needs a runtime with a Postgres client, which only Bun has: pass a client instead, such as a Pool of pg",
   );
 }
 
