@@ -1,6 +1,7 @@
 import { type Base, type Draft, viewed } from "./draft.ts";
 import { SessionError } from "./errors.ts";
 import { notify } from "./events.ts";
+import { followRenewal } from "./renewal.ts";
 import {
   dataSize,
   emptyObject,
@@ -29,7 +30,9 @@ export async function updateAtomically(
   key: string,
   change: ValueChange,
 ): Promise<StoredValue | undefined> {
-  if (!draft.isStored) return updateUnstored(draft, key, change);
+  if (!draft.isStored || draft.isSwitched) {
+    return updateUnstored(draft, key, change);
+  }
   const { settings, store } = draft.host;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     if (draft.isDestroyed) draft.checkChangeable(`update ${quote(key)}`);
@@ -39,14 +42,17 @@ export async function updateAtomically(
     const result = await store.update(
       draft.id,
       { ...asChange(key, next), expiresAt: draft.deadline(now) },
-      { secretHash: draft.secretHash, version: base.version },
+      { secretHash: draft.guardHash, version: base.version },
       now,
     );
     if (result === "done") {
       draft.updated(key, next, base, now);
       return viewed(next);
     }
-    if (result === "gone") throw gone(draft, key);
+    if (result === "gone") {
+      if (!await followRenewal(draft)) throw gone(draft, key);
+      continue;
+    }
     draft.outdated();
     notify(settings.onEvent, { type: "conflict", id: draft.id });
   }
@@ -75,6 +81,7 @@ async function readBase(draft: Draft, key: string): Promise<Base> {
   const { store, settings } = draft.host;
   const record = await store.read(draft.id, settings.now());
   if (record === undefined) throw gone(draft, key);
+  draft.reread(record);
   return record;
 }
 

@@ -12,7 +12,9 @@ import { SessionError } from "./errors.ts";
  * body was used, or it can be neither changed nor copied.
  */
 export function cookieCarrier(response: Response | undefined): Response {
-  if (response === undefined) throw unsendable("there is no response");
+  if (response === undefined) {
+    throw unsendable("there is no response: did the handler return it?");
+  }
   if (response.bodyUsed) {
     throw unsendable("the response's body was already used");
   }

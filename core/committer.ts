@@ -8,10 +8,11 @@ import { clearCookie, setCookie } from "./cookie.ts";
 import type { Draft, Host } from "./draft.ts";
 import { SessionError } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
-import type { Awaitable } from "./provider.ts";
-import { type Upkeep, upkeepOf } from "./renewal.ts";
+import type { Awaitable, SessionChange, UpdateResult } from "./provider.ts";
+import { followRenewal, type Upkeep, upkeepOf } from "./renewal.ts";
 import { SessionLimit } from "./session_limit.ts";
 import { isPromise } from "./store.ts";
+import { idOf } from "./token.ts";
 
 /**
  * Writes what a request did to its session, and puts the cookie on the
@@ -57,7 +58,7 @@ export class Committer {
   ): Awaitable<Response | undefined> {
     if (!draft.isWorthStoring) return response;
     if (draft.superseded !== undefined && draft.signedIn === undefined) {
-      this.#notify({ type: "gone", id: draft.id });
+      this.#notify({ type: "gone", id: idOf(draft.superseded) });
       return response;
     }
     return this.#commitNew(draft, response, now);
@@ -103,18 +104,14 @@ export class Committer {
     response: Response | undefined,
     now: number,
   ): Promise<Response | undefined> {
-    const isCookieDue = draft.isRenewed || draft.isLifetimeChanged;
+    // A request with the old secret would put the old cookie back.
+    const isCookieDue = draft.isRenewed ||
+      (draft.isLifetimeChanged && draft.isCurrent);
     const carrier = isCookieDue ? cookieCarrier(response) : response;
+    if (draft.isSwitched) return this.#commitSwitch(draft, carrier, now);
     const secret = draft.isRenewed ? draft.nextSecret : undefined;
     await this.#limit.check(draft, now);
-    const { secretHash } = draft;
-    const updated = this.#host.store.update(
-      draft.id,
-      draft.change(now),
-      { secretHash },
-      now,
-    );
-    const result = isPromise(updated) ? await updated : updated;
+    const result = await this.#write(draft, draft.change(now), now);
     if (result !== "done") {
       this.#notify({ type: "gone", id: draft.id });
       if (draft.signedIn === undefined) return response;
@@ -145,14 +142,9 @@ export class Committer {
     if (!isPossible) return this.#commitStored(draft, response, now);
     const isCookieDue = secret !== undefined || draft.isLifetimeChanged;
     const carrier = isCookieDue ? cookieCarrier(response) : response;
-    const updated = this.#host.store.update(
-      draft.id,
-      { ...draft.change(now), ...change },
-      { secretHash: draft.secretHash, version },
-      now,
-    );
-    const result = isPromise(updated) ? await updated : updated;
-    if (result === "conflict") return this.#commitStored(draft, carrier, now);
+    const merged = { ...draft.change(now), ...change };
+    const result = await this.#write(draft, merged, now, version);
+    if (result === "conflict") return this.#commitLate(draft, carrier, now);
     if (result === "gone") {
       this.#notify({ type: "gone", id: draft.id });
       return response;
@@ -162,6 +154,44 @@ export class Committer {
     return isCookieDue
       ? this.#withCookie(draft, carrier as Response, now)
       : response;
+  }
+
+  /** Writes under the request's secret, or the one that it was renewed to. */
+  async #write(
+    draft: Draft,
+    change: SessionChange,
+    now: number,
+    version?: number,
+  ): Promise<UpdateResult> {
+    const { store } = this.#host;
+    const guard = { secretHash: draft.guardHash, version };
+    const updated = store.update(draft.id, change, guard, now);
+    const result = isPromise(updated) ? await updated : updated;
+    if (result !== "gone" || !await followRenewal(draft)) return result;
+    guard.secretHash = draft.guardHash;
+    return await store.update(draft.id, change, guard, now);
+  }
+
+  /** Ends the session of the user before, and begins one for the next. */
+  async #commitSwitch(
+    draft: Draft,
+    carrier: Response | undefined,
+    now: number,
+  ): Promise<Response> {
+    await this.#isEnded(draft, now);
+    draft.startOver();
+    return this.#commitNew(draft, carrier, now);
+  }
+
+  /** The other request may have renewed: look whose secret is current now. */
+  async #commitLate(
+    draft: Draft,
+    response: Response | undefined,
+    now: number,
+  ): Promise<Response | undefined> {
+    const record = await this.#host.store.read(draft.id, now);
+    if (record !== undefined) draft.reread(record);
+    return this.#commitStored(draft, response, now);
   }
 
   #commitAccess(
@@ -187,9 +217,7 @@ export class Committer {
     }
     const isTold = draft.arrival.hadCookie || draft.isSiteDataCleared;
     // Ending the session matters more than telling the browser.
-    if (!isTold || response === undefined || response.status === 101) {
-      return response;
-    }
+    if (!isTold || !canCarryCookie(response)) return response;
     const carrier = cookieCarrier(response);
     attachCookie(carrier, clearCookie(this.#host.settings.cookie));
     if (draft.isSiteDataCleared) clearSiteData(carrier);
@@ -203,9 +231,8 @@ export class Committer {
   async #isEnded(draft: Draft, now: number): Promise<boolean> {
     const { store } = this.#host;
     if (!draft.isStored) return draft.superseded === undefined;
-    const { id, secretHash } = draft;
-    const change = { expiresAt: now };
-    const result = await store.update(id, change, { secretHash }, now);
+    const { id } = draft;
+    const result = await this.#write(draft, { expiresAt: now }, now);
     if (result !== "done") {
       const record = await store.read(id, now);
       return record === undefined;
@@ -225,8 +252,11 @@ export class Committer {
   }
 
   #touchAfterOf(draft: Draft): number {
-    return this.#touchAfter ??
-      Math.min(draft.lifetime.idleTimeout * 100, 60_000);
+    // A session may have a shorter idle timeout than the manager's.
+    return Math.min(
+      this.#touchAfter ?? 60_000,
+      draft.lifetime.idleTimeout * (this.#touchAfter === undefined ? 100 : 500),
+    );
   }
 
   #withCookie(draft: Draft, carrier: Response, now: number): Response {

@@ -78,6 +78,10 @@ export class Draft {
   superseded: string | undefined;
   /** Whether the commit replaces the token. */
   isRenewed = false;
+  /** Whether another user signed in: what they do goes into another session. */
+  isSwitched = false;
+  /** The id of the session that this one was begun in place of. */
+  formerId: string | undefined;
   /** Who signed in during this request. */
   signedIn: string | undefined;
   /** When the store last heard of an access, as far as this request knows. */
@@ -91,10 +95,14 @@ export class Draft {
   #token: string | undefined;
   /** The hash under which the store knows this request's secret. */
   #secretHash: string | undefined;
+  /** The hash of the secret that took its place, as far as the store is concerned. */
+  #followedHash: string | undefined;
   /** The secret that takes the place of the token's. */
   #nextSecret: string | undefined;
   /** The record as last known, if its version is. */
   #base: Base | undefined;
+  /** The record as it was last read: whose secrets and times are current. */
+  #latest: SessionRecord | undefined;
   #label: string | null | undefined;
   #lifetime: Lifetime | undefined;
   #isAuthenticated = false;
@@ -107,6 +115,7 @@ export class Draft {
     this.#isStored = opened !== undefined;
     this.#record = opened?.record;
     this.#base = opened?.record;
+    this.#latest = opened?.record;
     this.#token = opened?.token;
     this.#secretHash = opened?.secretHash;
     this.accessedAt = opened?.record.accessedAt ?? arrival.at;
@@ -241,6 +250,7 @@ export class Draft {
     if (current !== undefined && current !== principal) {
       this.clear();
       this.#lifetime = this.host.settings.lifetime;
+      this.isSwitched = this.#isStored;
     }
     this.signedIn = principal;
     this.#label = label ?? (current === principal ? this.#label : null);
@@ -290,7 +300,7 @@ export class Draft {
       renewedAt: now,
       principal: this.principal,
       label: this.label,
-      authenticatedAt: this.authenticatedAt,
+      authenticatedAt: this.#isAuthenticated ? now : undefined,
       fingerprint: this.arrival.fingerprint,
       createdAt: this.createdAt,
       accessedAt: now,
@@ -321,17 +331,39 @@ export class Draft {
       secretHash: hashSecret(this.nextSecret),
       previous: { secretHash: this.secretHash, expiresAt: now },
       renewedAt: now,
-      ...(this.#isAuthenticated ? { authenticatedAt: this.arrival.at } : {}),
+      ...(this.#isAuthenticated ? { authenticatedAt: now } : {}),
       ...(fingerprint === undefined ? {} : { fingerprint }),
     };
   }
 
-  /** The record as it was read, if the request came with a session. */
-  get record(): SessionRecord | undefined {
-    return this.#record;
+  /** The record as it was last read, if the request came with a session. */
+  get latest(): SessionRecord | undefined {
+    return this.#latest;
+  }
+
+  /** Whether the request's secret was the current one when last looked at. */
+  get isCurrent(): boolean {
+    return this.#latest?.secretHash === this.secretHash;
+  }
+
+  /** The record was read again, because another request has written. */
+  reread(record: SessionRecord): void {
+    this.#base = record;
+    this.#latest = record;
+  }
+
+  /** The secret was renewed meanwhile: writes go on under the new one. */
+  follow(record: SessionRecord): void {
+    this.#followedHash = record.secretHash;
+    this.reread(record);
   }
 
   /** The hash that the request's own writes are guarded with. */
+  get guardHash(): string {
+    return this.#followedHash ?? this.secretHash;
+  }
+
+  /** The hash of the secret in the request's token. */
   get secretHash(): string {
     return this.#secretHash ??= hashSecret(secretOf(this.token));
   }
@@ -346,6 +378,7 @@ export class Draft {
     if (secret !== undefined) {
       this.#token = this.id + secret;
       this.#secretHash = undefined;
+      this.#followedHash = undefined;
     }
     this.#isStored = true;
     this.isRenewed = false;
@@ -360,13 +393,17 @@ export class Draft {
    * nothing of the old session may come along.
    */
   startOver(): void {
+    this.formerId = this.id;
     this.values.forgetStored();
     this.#record = undefined;
     this.#base = undefined;
+    this.#latest = undefined;
     // A form token of this request was made from the next secret already.
     this.#token = idOf(mintToken()) + this.nextSecret;
     this.#secretHash = undefined;
+    this.#followedHash = undefined;
     this.#isStored = false;
+    this.isSwitched = false;
   }
 
   /** The record as last known, to work an atomic update out from. */

@@ -13,6 +13,7 @@ import type { Awaitable, Provider } from "./provider.ts";
 import { open } from "./registry.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
 import { isPromise, Store } from "./store.ts";
+import { checkOptionNames } from "./unknown_options.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */
 export interface SessionInfo {
@@ -39,13 +40,15 @@ export interface SessionInfo {
  * @typeParam Args What the server passes beside the request.
  * @typeParam Answer What it answers: a response, or `undefined` after an
  * upgrade on Bun.
+ * @typeParam Req The request, which in a route of Bun also has `params`.
  */
 export type SessionHandler<
   Data extends object,
   Args extends unknown[],
   Answer extends Response | undefined | void,
+  Req extends Request = Request,
 > = (
-  request: Request,
+  request: Req,
   session: Session<Data>,
   ...args: Args
 ) => Awaitable<Answer>;
@@ -94,6 +97,7 @@ export class Manager<Data extends object = AnyData> {
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: ManagerOptions = {}) {
+    checkOptionNames("create Manager", options, Object.keys(options ?? {}));
     const settings = resolveOptions(options);
     const { provider = "memory" } = options;
     this.#ownsProvider = typeof provider === "string" ||
@@ -128,6 +132,11 @@ export class Manager<Data extends object = AnyData> {
    * `"corrupt"`, if the store cannot tell; `"closed"` after `close()`.
    */
   start(request: Request): Awaitable<Session<Data>> {
+    if (typeof request?.headers?.get !== "function") {
+      throw new TypeError(
+        `Cannot start session: it takes a Request: received ${typeof request}`,
+      );
+    }
     const draft = this.#opener.open(request);
     return isPromise(draft)
       ? draft.then((opened) => new Session<Data>(opened))
@@ -181,9 +190,15 @@ export class Manager<Data extends object = AnyData> {
   handle<
     Args extends unknown[],
     Answer extends Response | undefined | void = Response,
+    Req extends Request = Request,
   >(
-    handler: SessionHandler<Data, Args, Answer>,
-  ): (request: Request, ...args: Args) => Promise<Answer> {
+    handler: SessionHandler<Data, Args, Answer, Req>,
+  ): (request: Req, ...args: Args) => Promise<Answer> {
+    if (typeof handler !== "function") {
+      throw new TypeError(
+        `Cannot handle requests: the handler must be a function: received ${typeof handler}`,
+      );
+    }
     const { crossOriginProtection, trustedOrigins } = this.#settings;
     return async (request, ...args) => {
       if (crossOriginProtection && isCrossOrigin(request, trustedOrigins)) {
@@ -199,11 +214,10 @@ export class Manager<Data extends object = AnyData> {
       try {
         const answered = handler(request, session, ...args);
         const answer = isPromise(answered) ? await answered : answered;
-        const committed = this.commit(
+        return await this.#commitOrCancel(
           session,
           answer as Response | undefined,
-        );
-        return (isPromise(committed) ? await committed : committed) as Answer;
+        ) as Answer;
       } finally {
         draftOf(session).isCommitted = true;
       }
@@ -234,6 +248,7 @@ export class Manager<Data extends object = AnyData> {
     options: { readonly current?: Session<Data> } = {},
   ): Promise<SessionInfo[]> {
     checkPrincipal("list sessions", principal);
+    checkOptionNames("list sessions", options, ["current"]);
     const now = this.#settings.now();
     const found = await this.#store.list(principal, now);
     return found
@@ -264,6 +279,7 @@ export class Manager<Data extends object = AnyData> {
     id: string,
     options: { readonly principal?: string } = {},
   ): Promise<boolean> {
+    checkOptionNames("destroy session", options, ["principal"]);
     if ("principal" in options) {
       const principal = checkPrincipal("destroy session", options.principal);
       const record = await this.#store.read(id, this.#settings.now());
@@ -287,6 +303,7 @@ export class Manager<Data extends object = AnyData> {
     options: { readonly except?: Session<Data> | string | undefined } = {},
   ): Promise<number> {
     checkPrincipal("destroy sessions", principal);
+    checkOptionNames("destroy sessions", options, ["except"]);
     const except = options.except instanceof Session
       ? options.except.id
       : options.except;
@@ -321,6 +338,20 @@ export class Manager<Data extends object = AnyData> {
   /** {@linkcode Manager.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Lets go of the response's body when it cannot be sent. */
+  async #commitOrCancel(
+    session: Session<Data>,
+    response: Response | undefined,
+  ): Promise<Response | undefined> {
+    try {
+      const committed = this.commit(session, response);
+      return isPromise(committed) ? await committed : committed;
+    } catch (error) {
+      response?.body?.cancel().catch(() => {});
+      throw error;
+    }
   }
 
   #notify(event: SessionEvent): void {

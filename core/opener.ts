@@ -85,34 +85,38 @@ export class Opener {
     }
     const { renewGrace } = this.#host.settings;
     const isSuperseded = record.previous !== undefined &&
-      isHashOf(record.previous.secretHash, digest(secretOf(token))) &&
+      isSameFamily(record.previous.secretHash, secretOf(token)) &&
       draft.arrival.at < record.renewedAt + renewGrace * 1000;
     if (isSuperseded) draft.superseded = token;
     this.#refused(isSuperseded ? "superseded" : "wrong-secret", idOf(token));
     return draft;
   }
 
-  #reused(
+  async #reused(
     token: string,
-    { principal }: SessionRecord,
+    record: SessionRecord,
     draft: Draft,
-  ): Awaitable<Draft> {
+  ): Promise<Draft> {
     const { settings, store } = this.#host;
+    const { principal, secretHash, version } = record;
     const id = idOf(token);
-    const event = { type: "reused", id, principal } as const;
-    if (settings.onReuse === "report") {
-      notify(settings.onEvent, event);
-      return draft;
+    if (settings.onReuse === "destroy") {
+      // Guarded, because the owner may be signing in again right now.
+      const { at } = draft.arrival;
+      const guard = { secretHash, version };
+      const result = await store.update(id, { expiresAt: at }, guard, at);
+      if (result === "conflict") return await this.#reusedAgain(token, draft);
+      if (result === "done") await store.destroy(id);
     }
-    const destroyed = store.destroy(id);
-    if (!isPromise(destroyed)) {
-      notify(settings.onEvent, event);
-      return draft;
-    }
-    return destroyed.then(() => {
-      notify(settings.onEvent, event);
-      return draft;
-    });
+    notify(settings.onEvent, { type: "reused", id, principal });
+    return draft;
+  }
+
+  /** The record has changed since it was read: looks at it again. */
+  async #reusedAgain(token: string, draft: Draft): Promise<Draft> {
+    const record = await this.#host.store.read(idOf(token), draft.arrival.at);
+    if (record === undefined) return draft;
+    return await this.#turnedAway(token, record, draft.arrival);
   }
 
   #fingerprintOf(request: Request): string | undefined {

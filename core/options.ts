@@ -275,7 +275,7 @@ export function checkLifetime(doing: string, lifetime: Lifetime): void {
   checkSeconds(doing, "absoluteTimeout", absoluteTimeout);
   if (absoluteTimeout < idleTimeout) {
     throw new RangeError(
-      `Cannot ${doing}: absoluteTimeout must be at least idleTimeout: received ${absoluteTimeout} and ${idleTimeout}`,
+      `Cannot ${doing}: absoluteTimeout (${absoluteTimeout}) must be at least idleTimeout (${idleTimeout}): set both`,
     );
   }
   if (typeof persistent !== "boolean") {

@@ -195,8 +195,9 @@ export interface Provider {
   ): Awaitable<UpdateResult>;
 
   /**
-   * Moves a live record's `expiresAt`, and its `accessedAt` to `now`; neither
-   * data nor version.
+   * Moves a live record's `expiresAt`, but never back, and its `accessedAt` to
+   * `now`; neither data nor version. A request that began before a sign-in or a
+   * longer lifetime knows only an earlier deadline.
    *
    * @returns `false`, and revives nothing, when there is no live record.
    */

@@ -8,6 +8,17 @@ import type { Provider } from "./provider.ts";
  */
 export type ProviderFactory = (url: URL | undefined) => Provider;
 
+/** Which module of this package registers a name. */
+const MODULES: ReadonlyMap<string, string> = new Map([
+  ["deno-kv", "@cloakroom/session/deno-kv"],
+  ["postgres", "@cloakroom/session/postgres"],
+  ["postgresql", "@cloakroom/session/postgres"],
+  ["redis", "@cloakroom/session/redis"],
+  ["rediss", "@cloakroom/session/redis"],
+  ["sqlite", "@cloakroom/session/sqlite"],
+  ["valkey", "@cloakroom/session/redis"],
+]);
+
 const factories = new Map<string, ProviderFactory>();
 
 /**
@@ -66,10 +77,11 @@ export function open(nameOrUrl: string | URL): Provider {
   const name = url?.protocol.slice(0, -1) ?? nameOrUrl as string;
   const factory = factories.get(name);
   if (factory === undefined) {
+    const module = MODULES.get(name);
     throw new TypeError(
-      `Cannot open provider ${name}: it is not among the registered ones (${
+      `Cannot open provider "${name}": it is not among the registered ones (${
         registered().join(", ")
-      }): import the module that registers it first`,
+      })${module === undefined ? "" : `: import "${module}" first`}`,
     );
   }
   return factory(url);

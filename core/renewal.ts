@@ -1,6 +1,6 @@
 import type { Draft } from "./draft.ts";
-import type { SessionChange } from "./provider.ts";
-import { hashSecret, renewSecret, secretOf } from "./token.ts";
+import type { SessionChange, SessionRecord } from "./provider.ts";
+import { hashSecret, isSameFamily, renewSecret, secretOf } from "./token.ts";
 
 /** A change that a session needs by itself, whatever the handler did. */
 export interface Upkeep {
@@ -18,10 +18,9 @@ const UNTIL_CONFIRMED = Number.MAX_SAFE_INTEGER;
  * it must not be written over a later version.
  */
 export function upkeepOf(draft: Draft, now: number): Upkeep | undefined {
-  const { record, secretHash } = draft;
+  const { latest: record, isCurrent } = draft;
   if (record === undefined || draft.isRenewed) return undefined;
   const { renewInterval, renewGrace } = draft.host.settings;
-  const isCurrent = secretHash === record.secretHash;
   const graceEnd = now + renewGrace * 1000;
   if (renewInterval > 0 && now - record.renewedAt >= renewInterval * 1000) {
     // Who still comes with the old secret gets a second chance, but no third:
@@ -29,6 +28,8 @@ export function upkeepOf(draft: Draft, now: number): Upkeep | undefined {
     return renewal(draft, now, isCurrent ? UNTIL_CONFIRMED : graceEnd);
   }
   const { previous } = record;
+  const fingerprint = changedFingerprint(draft, record);
+  if (fingerprint !== undefined) return { change: { fingerprint } };
   if (!isCurrent || previous?.expiresAt !== UNTIL_CONFIRMED) return undefined;
   return { change: { previous: { ...previous, expiresAt: graceEnd } } };
 }
@@ -43,4 +44,29 @@ function renewal(draft: Draft, now: number, expiresAt: number): Upkeep {
       renewedAt: now,
     },
   };
+}
+
+/** What the client looks like now, so that the change is told once. */
+function changedFingerprint(
+  { arrival }: Draft,
+  record: SessionRecord,
+): string | undefined {
+  const isChanged = record.fingerprint !== undefined &&
+    record.fingerprint !== arrival.fingerprint;
+  return isChanged ? arrival.fingerprint : undefined;
+}
+
+/**
+ * Whether the secret of a request that takes long was merely renewed meanwhile,
+ * and not replaced by a sign-in: its writes go on under the new one then.
+ */
+export async function followRenewal(draft: Draft): Promise<boolean> {
+  const { store, settings } = draft.host;
+  const record = await store.read(draft.id, settings.now());
+  if (record === undefined || record.secretHash === draft.guardHash) {
+    return false;
+  }
+  if (!isSameFamily(record.secretHash, secretOf(draft.token))) return false;
+  draft.follow(record);
+  return true;
 }

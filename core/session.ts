@@ -2,6 +2,7 @@ import { updateAtomically } from "./atomic_update.ts";
 import { Draft, viewed } from "./draft.ts";
 import { checkFormToken, makeFormToken } from "./form_token.ts";
 import type { Lifetime } from "./options.ts";
+import { checkOptionNames } from "./unknown_options.ts";
 import type { ReadonlyDeep } from "./value.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */
@@ -67,7 +68,11 @@ export class Session<Data extends object = AnyData> {
   static {
     draftOf = (session) => {
       if (#draft in session) return (session as Session).#draft;
-      throw new TypeError("Cannot use session: it is not a Session");
+      throw new TypeError(
+        session instanceof Promise
+          ? "Cannot use session: it is a Promise: await manager.start() first"
+          : "Cannot use session: it is not a Session",
+      );
     };
   }
 
@@ -268,6 +273,7 @@ export class Session<Data extends object = AnyData> {
    * too late.
    */
   regenerate(options: { readonly reauthenticated?: boolean } = {}): void {
+    checkOptionNames("regenerate session", options, ["reauthenticated"]);
     const { reauthenticated = false } = options;
     if (reauthenticated && this.principal === undefined) {
       throw new TypeError(
@@ -292,6 +298,7 @@ export class Session<Data extends object = AnyData> {
    */
   signIn(principal: string, options: SignInOptions = {}): void {
     checkPrincipal(principal);
+    checkOptionNames("sign in", options, ["label"]);
     // A label is often what a client calls itself, so it never fails.
     const label = options.label?.slice(0, MAX_NAME_LENGTH);
     this.#draft.signIn(principal, label === "" ? undefined : label);
@@ -306,6 +313,11 @@ export class Session<Data extends object = AnyData> {
    * too late.
    */
   lifetime(changes: Partial<Lifetime>): void {
+    checkOptionNames("change lifetime", changes, [
+      "idleTimeout",
+      "absoluteTimeout",
+      "persistent",
+    ]);
     this.#draft.live(changes);
   }
 
@@ -318,6 +330,7 @@ export class Session<Data extends object = AnyData> {
    * @throws {SessionError} With code `"committed"`, if it is too late.
    */
   destroy(options: { readonly clearSiteData?: boolean } = {}): void {
+    checkOptionNames("destroy session", options, ["clearSiteData"]);
     this.#draft.destroy(options.clearSiteData ?? false);
   }
 

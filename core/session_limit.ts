@@ -27,7 +27,13 @@ export class SessionLimit {
     }
     const others = (await this.#sessionsOf(draft.signedIn, now))
       .filter(({ id }) => id !== draft.id);
-    if (others.length >= settings.maxSessions) throw this.#refusal();
+    if (others.length < settings.maxSessions) return;
+    // The second click on "Sign in" takes the place of the first.
+    const former = others.find(({ id }) => id === draft.formerId);
+    if (former === undefined || others.length > settings.maxSessions) {
+      throw this.#refusal();
+    }
+    await this.#evict(former);
   }
 
   /**
@@ -37,8 +43,19 @@ export class SessionLimit {
    * them and the latest have to go.
    */
   async enforce(draft: Draft, now: number): Promise<void> {
-    const { store, settings } = this.#host;
-    const { maxSessions, onMaxSessions } = settings;
+    try {
+      await this.#enforce(draft, now);
+    } catch (error) {
+      // The sign-in is stored: better one session too many than a browser whose
+      // cookie was just made worth nothing.
+      if (this.#host.settings.onMaxSessions === "evict-oldest") return;
+      await this.#evictQuietly(draft.id);
+      throw error;
+    }
+  }
+
+  async #enforce(draft: Draft, now: number): Promise<void> {
+    const { maxSessions, onMaxSessions } = this.#host.settings;
     if (maxSessions === Infinity) return;
     const sessions = await this.#sessionsOf(draft.signedIn as string, now);
     sessions.sort(bySignIn);
@@ -47,16 +64,27 @@ export class SessionLimit {
     const out = isOldestOut
       ? sessions.slice(0, excess)
       : sessions.slice(sessions.length - excess);
-    for (const { id } of out) {
-      if (await store.destroy(id)) {
-        notify(settings.onEvent, { type: "evicted", id });
-      }
-    }
+    for (const session of out) await this.#evict(session);
     // Another sign-in may have counted first, and have ended this one already.
     const isIn = sessions.some((session) =>
       session.id === draft.id && !out.includes(session)
     );
     if (!isIn && !isOldestOut) throw this.#refusal();
+  }
+
+  async #evict({ id }: StoredSession): Promise<void> {
+    const { store, settings } = this.#host;
+    if (await store.destroy(id)) {
+      notify(settings.onEvent, { type: "evicted", id });
+    }
+  }
+
+  async #evictQuietly(id: string): Promise<void> {
+    try {
+      await this.#host.store.destroy(id);
+    } catch {
+      // The failure has been an event, and there is a better error to tell.
+    }
   }
 
   async #sessionsOf(principal: string, now: number): Promise<StoredSession[]> {

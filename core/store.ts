@@ -46,7 +46,11 @@ export class Store {
     record: NewSessionRecord,
     now: number,
   ): Awaitable<boolean> {
-    return this.#call("create", () => this.#provider.create(id, record, now));
+    return this.#call(
+      "create",
+      () => this.#provider.create(id, record, now),
+      checkBoolean,
+    );
   }
 
   read(id: string, now: number): Awaitable<SessionRecord | undefined> {
@@ -55,7 +59,9 @@ export class Store {
     this.#checkOpen("read");
     try {
       const answer = this.#provider.read(id, now);
-      return isPromise(answer) ? this.#settle("read", answer) : answer;
+      return isPromise(answer)
+        ? this.#settle("read", answer.then(checkRecord))
+        : checkRecord(answer);
     } catch (error) {
       throw this.#failure("read", error);
     }
@@ -70,6 +76,7 @@ export class Store {
     return this.#call(
       "update",
       () => this.#provider.update(id, change, guard, now),
+      checkResult,
     );
   }
 
@@ -77,14 +84,20 @@ export class Store {
     this.#checkOpen("touch");
     try {
       const answer = this.#provider.touch(id, expiresAt, now);
-      return isPromise(answer) ? this.#settle("touch", answer) : answer;
+      return isPromise(answer)
+        ? this.#settle("touch", answer.then(checkBoolean))
+        : checkBoolean(answer);
     } catch (error) {
       throw this.#failure("touch", error);
     }
   }
 
   destroy(id: string): Awaitable<boolean> {
-    return this.#call("destroy", () => this.#provider.destroy(id));
+    return this.#call(
+      "destroy",
+      () => this.#provider.destroy(id),
+      checkBoolean,
+    );
   }
 
   gc(now: number, limit: number): Awaitable<number> {
@@ -119,11 +132,17 @@ export class Store {
     if (owned) await this.#provider.close();
   }
 
-  #call<T>(operation: string, run: () => Awaitable<T>): Awaitable<T> {
+  #call<T>(
+    operation: string,
+    run: () => Awaitable<T>,
+    check: (answer: T) => T = (answer) => answer,
+  ): Awaitable<T> {
     this.#checkOpen(operation);
     try {
       const answer = run();
-      return isPromise(answer) ? this.#settle(operation, answer) : answer;
+      return isPromise(answer)
+        ? this.#settle(operation, answer.then(check))
+        : check(answer);
     } catch (error) {
       throw this.#failure(operation, error);
     }
@@ -169,6 +188,36 @@ export class Store {
     notify(this.#onEvent, { type: "store-error", operation, error });
     return error;
   }
+}
+
+/** A provider in plain JavaScript may answer anything; nothing is taken for no. */
+function checkRecord(
+  record: SessionRecord | undefined,
+): SessionRecord | undefined {
+  const isRecord = record === undefined ||
+    typeof record?.secretHash === "string" &&
+      typeof record.expiresAt === "number" &&
+      typeof record.data === "object";
+  if (isRecord) return record;
+  throw nonsense("a record or undefined", record);
+}
+
+function checkBoolean(answer: boolean): boolean {
+  if (typeof answer === "boolean") return answer;
+  throw nonsense("true or false", answer);
+}
+
+function checkResult(result: UpdateResult): UpdateResult {
+  if (result === "done" || result === "gone" || result === "conflict") {
+    return result;
+  }
+  throw nonsense("done, gone or conflict", result);
+}
+
+function nonsense(expected: string, received: unknown): TypeError {
+  return new TypeError(
+    `Cannot use the provider's answer: it must be ${expected}: received ${typeof received}`,
+  );
 }
 
 const DESCRIPTIONS: Readonly<Record<string, string>> = {

@@ -205,7 +205,11 @@ export class DenoKvProvider implements Provider {
         return { answer: false };
       }
       const before = stored.header;
-      const after = { ...before, accessedAt: now, expiresAt };
+      const after = {
+        ...before,
+        accessedAt: now,
+        expiresAt: Math.max(before.expiresAt, expiresAt),
+      };
       const value = toBytes(after, stored.data);
       const puts = this.#puts({ id, value, before, after, now });
       return { answer: true, puts };

@@ -171,7 +171,7 @@ export class MemoryProvider implements Provider {
     const entry = this.#find(id, now);
     if (entry === undefined) return false;
     entry.accessedAt = now;
-    entry.expiresAt = expiresAt;
+    entry.expiresAt = Math.max(entry.expiresAt, expiresAt);
     this.#promote(entry, entry.record.idleTimeout);
     return true;
   }
@@ -190,6 +190,8 @@ export class MemoryProvider implements Provider {
     this.#checkOpen();
     let removed = 0;
     while (removed < limit && this.#collectStalest(now)) removed++;
+    // An iterator keeps what was removed since it was made.
+    if (removed > 0) this.#scans.clear();
     return removed;
   }
 
@@ -347,6 +349,7 @@ export class MemoryProvider implements Provider {
   }
 
   #forget(): void {
+    this.#scans.clear();
     this.#entries.clear();
     this.#lanes.clear();
     this.#byPrincipal.clear();

@@ -207,8 +207,8 @@ WHERE ${GUARD} RETURNING 'done'`
   /** {@inheritDoc Provider.touch} */
   async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
     const answers = await this.#run(
-      `UPDATE ${this.#table} SET accessed_at = $2, expires_at = $3,
-collect_at = least(collect_at, $3)
+      `UPDATE ${this.#table} SET accessed_at = $2,
+expires_at = greatest(expires_at, $3)
 WHERE id = $1 AND expires_at > $2 RETURNING 'touched'`,
       [escaped(id), now, expiresAt],
     );

@@ -449,12 +449,13 @@ describe("a copy that is repeated", () => {
     const from = storeOf(3);
     const to = new Store();
     const { startedAt } = await copyNow(from, to, { now: () => START + 10 });
-    from.touch(makeId(2), START + 9000, START + 10);
-    from.touch(makeId(3), START + 9000, START + 9);
+    const later = START + 3_609_000;
+    from.touch(makeId(2), later, START + 10);
+    from.touch(makeId(3), later, START + 9);
     const progress = await copyNow(from, to, { since: startedAt });
     assertEquals(startedAt, START + 10);
     assertEquals(countsOf(progress), { refreshed: 1, unchanged: 2 });
-    assertEquals(to.live(makeId(2)).expiresAt, START + 9000);
+    assertEquals(to.live(makeId(2)).expiresAt, later);
   });
 
   it("does not revive what ended there and was not used since", async () => {

@@ -203,6 +203,26 @@ describe("start", () => {
   });
 });
 
+describe("a mistake in a call", () => {
+  it("is named where it was made", async () => {
+    const { manager } = new Site();
+    const mistakes: [() => unknown, string][] = [
+      [() => manager.start("http://localhost/" as never), "takes a Request"],
+      [() => manager.handle("handler" as never), "must be a function"],
+      [() => new Manager("memory" as never), "options must be an object"],
+      [() => new Manager(null as never), "options must be an object"],
+      [
+        () => manager.commit(Promise.resolve() as never, new Response()),
+        "await manager.start() first",
+      ],
+    ];
+    for (const [mistake, message] of mistakes) {
+      assertThrows(mistake, TypeError, message);
+    }
+    await manager.close();
+  });
+});
+
 describe("commit", () => {
   it("stores nothing and sends nothing for a new session left empty", async () => {
     const provider = new ScriptedProvider();
@@ -726,6 +746,27 @@ describe("the sessions of a user", () => {
     assertFalse(await site.manager.destroy(id, { principal: "eve" }));
     assertFalse(await laptop.look((session) => session.isNew));
     assertEquals(site.takeEvents(), []);
+  });
+
+  it("cannot be ended by a slip of the pen", async () => {
+    const [site, laptop] = await devices();
+    const id = laptop.token.slice(0, 24);
+    const session = await laptop.look((session) => session);
+    const slips = [
+      () => site.manager.destroy(id, { principle: "eve" } as never),
+      () => site.manager.destroyAll("ada", { excpet: session } as never),
+      () => site.manager.list("ada", { curent: session } as never),
+      // deno-lint-ignore require-await -- a throw is to be a rejection
+      async () => session.signIn("ada", { lable: "x" } as never),
+      // deno-lint-ignore require-await
+      async () => session.lifetime({ ttl: 3 } as never),
+      // deno-lint-ignore require-await
+      async () => session.regenerate(true as never),
+      // deno-lint-ignore require-await
+      async () => session.destroy({ clearCookies: true } as never),
+    ];
+    for (const slip of slips) await assertRejects(slip, TypeError, "option");
+    assertFalse(await laptop.look((session) => session.isNew));
   });
 
   it("cannot be ended by a visitor who is not signed in", async () => {

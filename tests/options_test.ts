@@ -338,11 +338,11 @@ describe("the absoluteTimeout option", () => {
   it("cannot be below the idle timeout, given or by default", () => {
     assertEquals(
       rangeRefusal({ absoluteTimeout: 3599 }),
-      "Cannot create Manager: absoluteTimeout must be at least idleTimeout: received 3599 and 3600",
+      "Cannot create Manager: absoluteTimeout (3599) must be at least idleTimeout (3600): set both",
     );
     assertEquals(
       rangeRefusal({ idleTimeout: 43_201 }),
-      "Cannot create Manager: absoluteTimeout must be at least idleTimeout: received 43200 and 43201",
+      "Cannot create Manager: absoluteTimeout (43200) must be at least idleTimeout (43201): set both",
     );
   });
 

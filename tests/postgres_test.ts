@@ -594,12 +594,6 @@ describeOnServer("collection by a Postgres provider", () => {
     assertEquals(await provider.gc(START + 1000, 10), 1);
   });
 
-  it("follows a deadline that a touch brings forward", async () => {
-    const { provider } = await makeSession();
-    await provider.touch(makeId(1), START + 1000, START);
-    assertEquals(await provider.gc(START + 1000, 10), 1);
-  });
-
   it("keeps over nine touches in ten heap-only all through an hour", async () => {
     const table = newTable();
     const pool = connectPg(url());

@@ -345,9 +345,9 @@ describeOnServer("RedisProvider and the keys of the server", () => {
     const provider = rig.make();
     const now = START + 0.25;
     const record = makeRecord({ now, idleTimeout: 0.3, absoluteTimeout: 0.7 });
-    await provider.create(A, { ...record, expiresAt: START + 9000.75 }, now);
+    await provider.create(A, { ...record, expiresAt: START + 9000.25 }, now);
     await provider.touch(A, START + 9000.5, now + 0.5);
-    const read = await provider.read(A, START + 9000.25);
+    const read = await provider.read(A, START + 9000.375);
     assertEquals(
       [read?.accessedAt, read?.expiresAt, read?.idleTimeout],
       [START + 0.75, START + 9000.5, 0.3],

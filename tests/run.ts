@@ -80,6 +80,9 @@ interface Run {
   readonly text: string;
 }
 
+/** Longer than any run takes: what hangs has failed. */
+const TIMEOUT = 1_200_000;
+
 /** Runs a command, shows what it prints, and keeps it. */
 async function run(command: string, args: readonly string[]): Promise<Run> {
   const child = new Deno.Command(command, {
@@ -88,6 +91,7 @@ async function run(command: string, args: readonly string[]): Promise<Run> {
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
+    signal: AbortSignal.timeout(TIMEOUT),
   }).spawn();
   const [out, err, status] = await Promise.all([
     echo(child.stdout),

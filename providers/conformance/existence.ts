@@ -116,6 +116,15 @@ export const existenceChecks: Checks = {
     );
   },
 
+  "a touch never moves the deadline back": async (stage) => {
+    const id = await stage.create();
+    const { expiresAt } = await stage.live(id);
+    const now = stage.now + 1000;
+    strictEqual(await stage.provider.touch(id, now + 1000, now), true);
+    const record = await stage.live(id, now);
+    deepStrictEqual([record.expiresAt, record.accessedAt], [expiresAt, now]);
+  },
+
   "a session that is touched outlives its first deadline": async (stage) => {
     const id = await stage.create();
     const { expiresAt } = stage.record();

@@ -134,10 +134,17 @@ export const TOUCH: Script = script(`${READERS}
 local first = redis.call('GETRANGE', KEYS[1], 0, ${FIRST_LINE - 1})
 if first == '' then return 'gone' end
 if not isReadable(first) then return 'corrupt' end
-if numberAt(first, ${EXPIRES}) <= tonumber(ARGV[1]) then return 'gone' end
+local before = numberAt(first, ${EXPIRES})
+if before <= tonumber(ARGV[1]) then return 'gone' end
+local expires, timeToLive = ARGV[4], ARGV[2]
+-- A deadline never moves back: this request may know an earlier lifetime.
+if before > tonumber(expires) then
+  expires = string.sub(first, ${EXPIRES}, ${EXPIRES + NUMBER_WIDTH - 1})
+  timeToLive = math.ceil(before - tonumber(ARGV[1]))
+end
 local indexed = string.sub(first, ${INDEXED}, ${FIRST_LINE - 1})
 local known = tonumber(indexed)
-if known and known < tonumber(ARGV[4]) then
+if known and known < tonumber(expires) then
   local line = linesOf(redis.call('GET', KEYS[1]))
   if not line then return 'corrupt' end
   local principal = line[${LINES.principal}]
@@ -145,8 +152,8 @@ if known and known < tonumber(ARGV[4]) then
   indexed = ARGV[6]
 end
 redis.call('SETRANGE', KEYS[1], ${ACCESSED - 1},
-  ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. indexed)
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  ARGV[3] .. ' ' .. expires .. ' ' .. indexed)
+redis.call('PEXPIRE', KEYS[1], timeToLive)
 return 'done'
 `);
 

@@ -125,7 +125,7 @@ const STATEMENTS = {
     label = iif(?, ?, label),
     fingerprint = iif(?, ?, fingerprint)
     ${GUARD}`,
-  touch: `UPDATE "@" SET accessed_at = ?, expires_at = ?
+  touch: `UPDATE "@" SET accessed_at = ?, expires_at = max(expires_at, ?)
     WHERE id = ? AND expires_at > ?`,
   destroy: `DELETE FROM "@" WHERE id = ?`,
   gc: `DELETE FROM "@" WHERE rowid IN (
