@@ -140,7 +140,8 @@ export class Committer {
     const isPossible = version !== undefined &&
       (secret === undefined || canCarryCookie(response));
     if (!isPossible) return this.#commitStored(draft, response, now);
-    const isCookieDue = secret !== undefined || draft.isLifetimeChanged;
+    const isCookieDue = secret !== undefined ||
+      (draft.isLifetimeChanged && draft.isCurrent);
     const carrier = isCookieDue ? cookieCarrier(response) : response;
     const merged = { ...draft.change(now), ...change };
     const result = await this.#write(draft, merged, now, version);

@@ -31,10 +31,10 @@ export interface CookieOptions {
    */
   readonly domain?: string | undefined;
   /**
-   * Whether it travels over HTTPS alone. Browsers treat `http://localhost` as
-   * HTTPS, so that development needs no `false`, which also drops the prefix of
-   * the default name and with it the protection against cookies planted by a
-   * sibling domain or on the wire.
+   * Whether it travels over HTTPS alone. Chromium and Firefox treat
+   * `http://localhost` as HTTPS, so that development needs no `false` but in
+   * Safari. `false` also drops the prefix of the default name, and with it the
+   * protection against cookies planted by a sibling domain or on the wire.
    *
    * @default {true}
    */

@@ -27,11 +27,16 @@ export function upkeepOf(draft: Draft, now: number): Upkeep | undefined {
     // else a thief who throws every new cookie away could keep the old one.
     return renewal(draft, now, isCurrent ? UNTIL_CONFIRMED : graceEnd);
   }
-  const { previous } = record;
   const fingerprint = changedFingerprint(draft, record);
-  if (fingerprint !== undefined) return { change: { fingerprint } };
-  if (!isCurrent || previous?.expiresAt !== UNTIL_CONFIRMED) return undefined;
-  return { change: { previous: { ...previous, expiresAt: graceEnd } } };
+  const { previous } = record;
+  const isArrived = isCurrent && previous?.expiresAt === UNTIL_CONFIRMED;
+  if (fingerprint === undefined && !isArrived) return undefined;
+  return {
+    change: {
+      ...(isArrived ? { previous: { ...previous, expiresAt: graceEnd } } : {}),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+    },
+  };
 }
 
 function renewal(draft: Draft, now: number, expiresAt: number): Upkeep {
