@@ -13,11 +13,32 @@
  * | `revoke --principal NAME` | ends all sessions of a user |
  * | `revoke --everything` | ends every session |
  * | `gc` | removes what has expired |
- * | `stats` | counts sessions, users and bytes |
+ * | `stats` | counts sessions, users and bytes of data |
  * | `copy URL` | copies everything live to another store |
  *
- * With `--json` the answer is JSON, one object a line. Progress goes to standard
- * error. Neither secrets nor their hashes nor values are ever printed.
+ * URL is that of the store, such as `sqlite:./sessions.db`. In Deno, `deno-kv:`
+ * needs `--unstable-kv` besides. `redis:` and `postgres:` need the clients that
+ * Bun has built in, so run the module with Bun for those.
+ *
+ * With `--json` the answer is JSON, one object a line, with instants in
+ * milliseconds since the Unix epoch. Progress, errors, and the ids of records
+ * that cannot be read go to standard error. Neither secrets nor their hashes
+ * nor values are ever printed.
+ *
+ * An id is taken for one although it begins with `-`; another word that does
+ * comes after `--`, or after `=` if it belongs to an option.
+ *
+ * The exit code is 0 for done, 1 for not found, failed or copied in part, 2 for
+ * misuse and 130 for interrupted.
+ *
+ * ## Copying
+ *
+ * A copy that fails or is interrupted prints its `cursor`: `copy URL --cursor
+ * CURSOR` goes on from there. When the site runs on the other store, `copy URL
+ * --since INSTANT` brings what was used in between; INSTANT is the `startedAt`
+ * that the first run printed, the one without `--cursor`, in ISO 8601 such as
+ * `2030-01-31T12:00:00Z`, or in milliseconds as in JSON. See
+ * {@linkcode copy} for what no copy can know.
  *
  * @example Use it from a program
  * ```ts
@@ -34,14 +55,16 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { copy, type CopyProgress } from "./core/copy.ts";
 import type { Provider, StoredSession } from "./core/provider.ts";
-import { open } from "./core/registry.ts";
+import { open, registered } from "./core/registry.ts";
+import { ID_LENGTH } from "./core/token.ts";
 import { dataSize, entrySize } from "./core/value.ts";
 
-/** Where the command line writes to. */
-export interface CliOutput {
+/** Where the command line writes to, and what stops it. */
+export interface CliOptions {
   /**
    * Takes a line of the answer.
    *
@@ -54,6 +77,8 @@ export interface CliOutput {
    * @default {console.error}
    */
   readonly printError?: ((line: string) => void) | undefined;
+  /** Stops what takes long at the next opportunity. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const USAGE = `Usage: cli URL COMMAND [--json]
@@ -64,8 +89,10 @@ const USAGE = `Usage: cli URL COMMAND [--json]
   revoke --principal NAME     ends all sessions of a user
   revoke --everything         ends every session
   gc                          removes what has expired
-  stats                       counts sessions, users and bytes
+  stats                       counts sessions, users and bytes of data
   copy URL                    copies everything live to another store
+    --since INSTANT             only what was used since then
+    --cursor CURSOR             goes on where another run broke off
 
 URL is that of the store, such as sqlite:./sessions.db`;
 
@@ -84,72 +111,209 @@ const MODULES = new Map<string, () => Promise<unknown>>([
   ["deno-kv", () => import("./providers/deno_kv.ts")],
 ]);
 
+/** The options that there are, and whether a value belongs to them. */
+const OPTIONS: ReadonlyMap<string, boolean> = new Map([
+  ["--help", false],
+  ["--json", false],
+  ["--principal", true],
+  ["--everything", false],
+  ["--since", true],
+  ["--cursor", true],
+]);
+
+/** What was asked for. */
+interface Arguments {
+  readonly words: readonly string[];
+  /** By name; those that take no value have an empty one. */
+  readonly options: ReadonlyMap<string, string>;
+}
+
 /** What a command works with. */
-interface Call {
+interface Call extends Arguments {
   readonly provider: Provider;
-  readonly args: readonly string[];
-  readonly flags: ReadonlySet<string>;
+  readonly isJson: boolean;
+  readonly signal: AbortSignal | undefined;
   readonly print: (line: string) => void;
   readonly progress: (line: string) => void;
 }
 
-const COMMANDS: ReadonlyMap<string, (call: Call) => Promise<number>> = new Map([
-  ["list", list],
-  ["show", show],
-  ["revoke", revoke],
-  ["gc", collect],
-  ["stats", stats],
-  ["copy", copyTo],
+interface Command {
+  readonly run: (call: Call) => Promise<number>;
+  /** What may follow it: how many words at most, and which options. */
+  readonly words: number;
+  readonly options: readonly string[];
+}
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ["list", { run: list, words: 1, options: [] }],
+  ["show", { run: show, words: 1, options: [] }],
+  ["revoke", {
+    run: revoke,
+    words: 1,
+    options: ["--principal", "--everything"],
+  }],
+  ["gc", { run: collect, words: 0, options: [] }],
+  ["stats", { run: stats, words: 0, options: [] }],
+  ["copy", { run: copyTo, words: 1, options: ["--since", "--cursor"] }],
 ]);
+
+/** It was asked for something that cannot be meant. */
+class Misuse extends TypeError {}
 
 /**
  * Runs one command.
  *
  * @param args The URL, the command, and what follows it.
- * @returns The exit code: 0 for done, 1 for not found or failed, 2 for misuse.
+ * @param options See {@linkcode CliOptions}.
+ * @returns The exit code: 0 for done, 1 for not found, failed or copied in part,
+ * 2 for misuse, 130 for stopped by `signal`.
  */
 export async function run(
   args: readonly string[],
-  output: CliOutput = {},
+  options: CliOptions = {},
 ): Promise<number> {
-  const { print = console.log, printError = console.error } = output;
-  const flags = new Set(args.filter((arg) => arg.startsWith("--")));
-  const [url, name = "", ...rest] = args.filter((arg) => !flags.has(arg));
-  const command = COMMANDS.get(name);
-  if (url === undefined || command === undefined) {
-    printError(USAGE);
+  const { signal, printError = console.error } = options;
+  const complain = (line: string) => printError(visible(line));
+  try {
+    return await perform(parse(args), options);
+  } catch (error) {
+    if (signal?.aborted) {
+      complain("Interrupted");
+      return 130;
+    }
+    complain(error instanceof Error ? error.message : String(error));
+    if (!(error instanceof Misuse)) return 1;
+    complain("Run it with --help to see how it is used");
     return 2;
   }
-  let provider: Provider | undefined;
+}
+
+async function perform(
+  { words, options }: Arguments,
+  { print = console.log, printError = console.error, signal }: CliOptions,
+): Promise<number> {
+  if (options.has("--help")) {
+    for (const line of USAGE.split("\n")) print(line);
+    return 0;
+  }
+  const [url, name, ...rest] = words;
+  const command = commandFor(name, { words: rest, options });
+  const provider = await openUrl(url as string, { isNew: false });
   try {
-    provider = await openUrl(url);
-    const call = { provider, args: rest, flags, print, progress: printError };
-    return await command(call);
-  } catch (error) {
-    printError(error instanceof Error ? error.message : String(error));
-    return error instanceof TypeError ? 2 : 1;
+    return await command.run({
+      provider,
+      words: rest,
+      options,
+      signal,
+      isJson: options.has("--json"),
+      print: (line) => print(visible(line)),
+      progress: (line) => printError(visible(line)),
+    });
   } finally {
-    await provider?.close();
+    await provider.close();
   }
 }
 
-async function openUrl(url: string): Promise<Provider> {
-  const scheme = url.slice(0, url.indexOf(":"));
-  await MODULES.get(scheme)?.();
-  return open(url.includes(":") ? url : `${url}:`);
+function parse(args: readonly string[]): Arguments {
+  const words: string[] = [];
+  const options = new Map<string, string>();
+  const rest = args.values();
+  for (const arg of rest) {
+    if (arg === "--") words.push(...rest);
+    else if (isWord(arg)) words.push(arg);
+    else options.set(...parseOption(arg, rest));
+  }
+  return { words, options };
 }
 
-async function list({ provider, args, flags, ...out }: Call): Promise<number> {
-  const [principal] = args;
+/** One id in 64 begins with a hyphen. */
+function isWord(arg: string): boolean {
+  return !arg.startsWith("-") ||
+    arg.length === ID_LENGTH && /^[\w-]+$/.test(arg);
+}
+
+function parseOption(
+  arg: string,
+  rest: Iterator<string, unknown>,
+): [name: string, value: string] {
+  const [name = arg, ...parts] = arg.split("=");
+  const hasValue = OPTIONS.get(name);
+  if (hasValue === undefined || (!hasValue && parts.length > 0)) {
+    throw new Misuse(`Cannot run command: unknown option: received ${arg}`);
+  }
+  if (!hasValue) return [name, ""];
+  if (parts.length > 0) return [name, parts.join("=")];
+  const { value, done } = rest.next();
+  if (!done && !OPTIONS.has(value as string)) return [name, value as string];
+  throw new Misuse(`Cannot run command: the value of ${name} is missing`);
+}
+
+/** The command of a name, if what follows it can be meant. */
+function commandFor(
+  name: string | undefined,
+  { words, options }: Arguments,
+): Command {
+  if (name === undefined) {
+    throw new Misuse("Cannot run command: a URL and a command must be named");
+  }
+  const command = COMMANDS.get(name);
+  if (command === undefined) {
+    throw new Misuse(`Cannot run command: it is unknown: received ${name}`);
+  }
+  const known = ["--json", ...command.options];
+  const other = [...options.keys()].find((option) => !known.includes(option)) ??
+    words[command.words];
+  if (other === undefined) return command;
+  throw new Misuse(
+    `Cannot ${name}: that is more than it takes: received ${other}`,
+  );
+}
+
+/** @param isNew Whether the store may be one that is yet to be made. */
+async function openUrl(
+  url: string,
+  { isNew }: { readonly isNew: boolean },
+): Promise<Provider> {
+  const [, scheme = ""] = /^([a-z][a-z\d+.-]*)(?::|$)/i.exec(url) ?? [];
+  await MODULES.get(scheme.toLowerCase())?.();
+  if (!registered().includes(scheme.toLowerCase())) {
+    // A URL may hold a password, so it is not quoted.
+    throw new Misuse(
+      `Cannot open store: the scheme of its URL must be one of ${
+        [...MODULES.keys()].join(", ")
+      }: received ${scheme || "none"}`,
+    );
+  }
+  try {
+    const provider = open(url);
+    if (!isNew) checkFile(url);
+    return provider;
+  } catch (error) {
+    throw new Misuse((error as Error).message, { cause: error });
+  }
+}
+
+/** A path with a slip in it would be a store that is new and empty. */
+function checkFile(url: string): void {
+  if (!/^(sqlite|deno-kv):[^:]/i.test(url)) return;
+  const path = decodeURIComponent(new URL(url).pathname);
+  if (/^https?:/.test(path) || existsSync(path)) return;
+  throw new TypeError(
+    `Cannot open store: there is no such file: received ${path}`,
+  );
+}
+
+async function list(call: Call): Promise<number> {
+  const { provider, words: [principal], isJson, print } = call;
   const sessions = principal === undefined
-    ? everySession(provider, out.progress)
+    ? everySession(call)
     : await provider.list(principal, Date.now());
-  if (!flags.has("--json")) out.print(row(HEADINGS));
+  if (!isJson) print(row(HEADINGS));
   for await (const { id, record } of sessions) {
     const { createdAt, accessedAt, expiresAt, label } = record;
     const times = { createdAt, accessedAt, expiresAt };
-    out.print(
-      flags.has("--json")
+    print(
+      isJson
         ? JSON.stringify({ id, principal: record.principal, label, ...times })
         : row([
           id,
@@ -167,87 +331,96 @@ const HEADINGS = ["id", "user", "device", "created", "last used", "expires"];
 /** The width of each column of a list but the last. */
 const WIDTHS = [24, 16, 24, 20, 20];
 
-async function show({ provider, args, flags, print }: Call): Promise<number> {
-  const id = required(args[0], "show", "an id");
-  const record = await provider.read(id, Date.now());
+async function show(call: Call): Promise<number> {
+  const id = required(call, "show", "an id");
+  const record = await call.provider.read(id, Date.now());
   if (record === undefined) {
-    throw new Error(`Cannot show ${id}: no such session`);
+    throw new Error(`Cannot show session: there is none: received ${id}`);
   }
-  const { data, secretHash: _hash, previous: _previous, ...rest } = record;
+  const {
+    data,
+    secretHash: _hash,
+    previous: _previous,
+    fingerprint: _fingerprint,
+    ...rest
+  } = record;
   const keys = Object.entries(data).map(([key, value]) => [
     key,
     entrySize(key, value),
   ]);
-  const shown = { id, ...rest, keys: Object.fromEntries(keys) };
-  print(flags.has("--json") ? JSON.stringify(shown) : described(shown));
+  answer(call, { id, ...rest, keys: Object.fromEntries(keys) });
   return 0;
 }
 
-async function revoke({ provider, args, flags, print }: Call): Promise<number> {
-  const count = await revoked(provider, args, flags);
-  print(
-    flags.has("--json")
-      ? JSON.stringify({ revoked: count })
-      : `${count} revoked`,
-  );
-  return count > 0 ? 0 : 1;
-}
-
-async function revoked(
-  provider: Provider,
-  args: readonly string[],
-  flags: ReadonlySet<string>,
-): Promise<number> {
-  if (flags.has("--everything")) return await provider.clear();
-  if (flags.has("--principal")) {
-    const principal = required(args[0], "revoke", "a principal");
-    return await provider.destroyAll(principal);
+async function revoke(call: Call): Promise<number> {
+  const { provider, words, options, isJson, print } = call;
+  const principal = options.get("--principal");
+  const isEverything = options.has("--everything");
+  const [id] = words;
+  const named = [id, principal, isEverything || undefined];
+  if (named.filter((some) => some !== undefined).length !== 1) {
+    throw new Misuse(
+      "Cannot revoke: it takes one of an id, --principal and --everything",
+    );
   }
-  return Number(await provider.destroy(required(args[0], "revoke", "an id")));
+  let revoked: number;
+  if (id !== undefined) revoked = Number(await provider.destroy(id));
+  else if (isEverything) revoked = await provider.clear();
+  else revoked = await provider.destroyAll(principal as string);
+  print(isJson ? JSON.stringify({ revoked }) : `${revoked} revoked`);
+  return revoked > 0 || isEverything ? 0 : 1;
 }
 
-async function collect({ provider, flags, ...out }: Call): Promise<number> {
+async function collect(call: Call): Promise<number> {
+  const { provider, isJson, print, progress, signal } = call;
   let removed = 0;
   for (;;) {
+    signal?.throwIfAborted();
     const count = await provider.gc(Date.now(), PAGE);
     removed += count;
     if (count < PAGE) break;
-    out.progress(`${removed} removed`);
+    progress(`${removed} removed`);
   }
-  out.print(
-    flags.has("--json") ? JSON.stringify({ removed }) : `${removed} removed`,
-  );
+  print(isJson ? JSON.stringify({ removed }) : `${removed} removed`);
   return 0;
 }
 
-async function stats({ provider, flags, ...out }: Call): Promise<number> {
+async function stats(call: Call): Promise<number> {
   let [sessions, signedIn, bytes] = [0, 0, 0];
   const users = new Set<string>();
-  for await (const { record } of everySession(provider, out.progress)) {
+  for await (const { record } of everySession(call)) {
     sessions++;
     bytes += dataSize(record.data);
     if (record.principal === undefined) continue;
     signedIn++;
     users.add(record.principal);
   }
-  const counts = { sessions, users: users.size, signedIn, bytes };
-  out.print(flags.has("--json") ? JSON.stringify(counts) : described(counts));
+  answer(call, { sessions, users: users.size, signedIn, bytes });
   return 0;
 }
 
-async function copyTo(
-  { provider, args, flags, ...out }: Call,
-): Promise<number> {
-  const to = await openUrl(required(args[0], "copy", "a URL to copy to"));
+async function copyTo(call: Call): Promise<number> {
+  const { provider, options, signal, progress } = call;
+  const url = required(call, "copy", "a URL to copy to");
+  const since = parseInstant(options.get("--since"));
+  const to = await openUrl(url, { isNew: true });
+  let last: CopyProgress | undefined;
   try {
-    const { cursor: _cursor, ...done } = await copy(provider, to, {
+    last = await copy(provider, to, {
       batch: PAGE,
-      onProgress: (progress) => out.progress(progressLine(progress)),
-      onSkip: (id, { code }) => out.progress(`${id} skipped: ${code}`),
+      since,
+      cursor: options.get("--cursor"),
+      signal,
+      onProgress(now) {
+        last = now;
+        progress(progressLine(now));
+      },
+      onSkip: (id, { code }) => progress(`${id} skipped: ${code}`),
     });
-    out.print(flags.has("--json") ? JSON.stringify(done) : described(done));
-    return done.skipped === 0 ? 0 : 1;
+    return last.skipped === 0 ? 0 : 1;
   } finally {
+    // If it is broken off, that tells where to go on.
+    if (last !== undefined) answer(call, last);
     await to.close();
   }
 }
@@ -256,9 +429,20 @@ function progressLine({ count, total }: CopyProgress): string {
   return total === undefined ? `${count} sessions` : `${count} of ${total}`;
 }
 
+function parseInstant(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  // Without a zone it would mean another instant on every machine.
+  const isWhole = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/.test(text);
+  const time = isWhole ? Date.parse(text) : NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new Misuse(
+    `Cannot copy: --since must be an instant such as 2030-01-31T12:00:00Z: received ${text}`,
+  );
+}
+
 async function* everySession(
-  provider: Provider,
-  progress: (line: string) => void,
+  { provider, progress, signal }: Call,
 ): AsyncGenerator<StoredSession> {
   if (provider.scan === undefined) {
     throw new Error("Cannot go through sessions: the provider has no scan()");
@@ -266,6 +450,7 @@ async function* everySession(
   let count = 0;
   let cursor: string | undefined;
   do {
+    signal?.throwIfAborted();
     const page = await provider.scan(cursor, PAGE, Date.now());
     yield* page.sessions;
     for (const id of page.unreadable ?? []) progress(`${id} cannot be read`);
@@ -275,13 +460,22 @@ async function* everySession(
   } while (cursor !== undefined);
 }
 
-function required(
-  value: string | undefined,
-  command: string,
-  what: string,
-): string {
-  if (value !== undefined) return value;
-  throw new TypeError(`Cannot ${command}: ${what} is missing`);
+function required({ words }: Call, command: string, what: string): string {
+  const [word] = words;
+  if (word !== undefined) return word;
+  throw new Misuse(`Cannot ${command}: ${what} is missing`);
+}
+
+function answer({ isJson, print }: Call, values: object): void {
+  if (isJson) return print(JSON.stringify(values));
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined) print(name.padEnd(18) + text(name, value));
+  }
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value === "number" && name.endsWith("At")) return instant(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function row(cells: readonly string[]): string {
@@ -290,20 +484,30 @@ function row(cells: readonly string[]): string {
     .join("  ");
 }
 
+/** Rounded down, so that `--since` leaves nothing out. */
 function instant(time: number): string {
-  return new Date(time).toISOString().slice(0, 19) + "Z";
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return String(time);
+  return date.toISOString().slice(0, 19) + "Z";
 }
 
-function described(values: object): string {
-  return Object.entries(values)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name.padEnd(18)}${text(name, value)}`)
-    .join("\n");
+/**
+ * A label may come from a visitor: what would break the line, or have a terminal
+ * do something, is written as in JSON, in which it means the same.
+ */
+function visible(line: string): string {
+  return line.replace(
+    /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
-function text(name: string, value: unknown): string {
-  if (typeof value === "number" && name.endsWith("At")) return instant(value);
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+if (import.meta.main) {
+  const interruption = new AbortController();
+  const interrupt = () => interruption.abort();
+  // The second one ends the program at once.
+  process.once("SIGINT", interrupt);
+  const { signal } = interruption;
+  process.exitCode = await run(process.argv.slice(2), { signal });
+  process.off("SIGINT", interrupt);
 }
-
-if (import.meta.main) process.exitCode = await run(process.argv.slice(2));
