@@ -179,6 +179,8 @@ export class Committer {
     carrier: Response | undefined,
     now: number,
   ): Promise<Response> {
+    // Before the end of the one: a sign-in that is refused leaves all as it was.
+    await this.#limit.check(draft, now);
     await this.#isEnded(draft, now);
     draft.startOver();
     return this.#commitNew(draft, carrier, now);

@@ -87,7 +87,10 @@ export class Opener {
     const isSuperseded = record.previous !== undefined &&
       isSameFamily(record.previous.secretHash, secretOf(token)) &&
       draft.arrival.at < record.renewedAt + renewGrace * 1000;
-    if (isSuperseded) draft.superseded = token;
+    if (isSuperseded) {
+      draft.superseded = token;
+      draft.formerId = idOf(token);
+    }
     this.#refused(isSuperseded ? "superseded" : "wrong-secret", idOf(token));
     return draft;
   }
@@ -105,8 +108,8 @@ export class Opener {
       const { at } = draft.arrival;
       const guard = { secretHash, version };
       const result = await store.update(id, { expiresAt: at }, guard, at);
-      if (result === "conflict") return await this.#reusedAgain(token, draft);
-      if (result === "done") await store.destroy(id);
+      if (result !== "done") return await this.#reusedAgain(token, draft);
+      await store.destroy(id);
     }
     notify(settings.onEvent, { type: "reused", id, principal });
     return draft;

@@ -196,8 +196,14 @@ function checkRecord(
 ): SessionRecord | undefined {
   const isRecord = record === undefined ||
     typeof record?.secretHash === "string" &&
+      typeof record.data === "object" && record.data !== null &&
+      typeof record.version === "number" &&
+      typeof record.renewedAt === "number" &&
+      typeof record.createdAt === "number" &&
+      typeof record.accessedAt === "number" &&
       typeof record.expiresAt === "number" &&
-      typeof record.data === "object";
+      typeof record.idleTimeout === "number" &&
+      typeof record.absoluteTimeout === "number";
   if (isRecord) return record;
   throw nonsense("a record or undefined", record);
 }

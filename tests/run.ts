@@ -9,6 +9,9 @@ import { standardLibraryOptions } from "./_std/resolve.ts";
 /** Loaded before the tests: finds secrets in what they print, throw and emit. */
 const WATCH = "./tests/_leaks.ts";
 
+/** Longer than any run takes: what hangs has failed. */
+const TIMEOUT = 1_200_000;
+
 /** The version that the tests are known to pass on. */
 const BUN = "bun@1.4.5";
 
@@ -80,9 +83,6 @@ interface Run {
   readonly text: string;
 }
 
-/** Longer than any run takes: what hangs has failed. */
-const TIMEOUT = 1_200_000;
-
 /** Runs a command, shows what it prints, and keeps it. */
 async function run(command: string, args: readonly string[]): Promise<Run> {
   const child = new Deno.Command(command, {
@@ -130,6 +130,7 @@ function readBun({ success, text }: Run): Result {
 
 /** A run that failed, or ran nothing, has at least one failure. */
 function checked(result: Result, success: boolean): Result {
+  if (result.passed === 0) console.log("The tests did not come to an end");
   const isFailure = !success || result.passed === 0;
   return isFailure ? { ...result, failed: Math.max(1, result.failed) } : result;
 }
