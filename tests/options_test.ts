@@ -613,6 +613,7 @@ describe("the cookie option", () => {
     await using manager = new Manager({
       cookie: { persistent: true },
       absoluteTimeout: 34_560_000,
+      now: () => 1_700_000_000_000,
     });
     assertMatch(await setCookieOf(manager), /; Max-Age=34560000$/);
     const { persistent } = await firstRecord({ cookie: { persistent: true } });
