@@ -1,0 +1,227 @@
+import type { NewSessionRecord } from "../../core/provider.ts";
+import { MemoryProvider } from "../../providers/memory.ts";
+import { type BenchCase, expect, sizeName } from "./bench_case.ts";
+import {
+  idsOf,
+  newRecord,
+  type Population,
+  randomNumbers,
+  randomRows,
+  shuffled,
+  START,
+} from "./population.ts";
+
+/** How many sessions the manager lets a provider remove in one call. */
+const BATCH = 1000;
+
+/** Empty passes that are measured together. */
+const PASSES = 10_000;
+
+/** The idle timeout of sessions that expire while they are measured. */
+const IDLE_TIMEOUT = 3600;
+
+/** A pass that finds nothing to remove. */
+export function idleGcCases(population: Population): BenchCase[] {
+  const base = {
+    group: `gc of none, ${sizeName(population.size)}`,
+    operations: PASSES,
+  };
+  return [
+    {
+      ...base,
+      name: "Map, first value",
+      isFloor: true,
+      run: () => mapPasses(population),
+    },
+    {
+      ...base,
+      name: "MemoryProvider.gc",
+      isFloor: false,
+      run: () => providerPasses(population),
+    },
+  ];
+}
+
+/** All that a `Map` kept in order of expiry would have to look at. */
+function mapPasses({ map, now }: Population): number {
+  let live = 0;
+  for (let pass = 0; pass < PASSES; pass++) {
+    for (const record of map.values()) {
+      if (record.expiresAt > now) live++;
+      break;
+    }
+  }
+  return live;
+}
+
+function providerPasses({ provider, now }: Population): number {
+  let idle = 0;
+  for (let pass = 0; pass < PASSES; pass++) {
+    if (provider.gc(now, BATCH) === 0) idle++;
+  }
+  return idle;
+}
+
+/**
+ * Passes that remove `generations`-th parts of `size` sessions: 1 for all of
+ * them at once, 10 for a tenth beside nine tenths that live on.
+ */
+export function gcCases(size: number, generations: number): BenchCase[] {
+  const operations = size / generations;
+  const share = generations === 1 ? "all" : `${100 / generations} %`;
+  const base = {
+    group: `gc of ${share}, ${sizeName(size)}`,
+    operations,
+    ...(size > 1e3 ? { calls: size < 1e6 ? 4 : 1 } : {}),
+  };
+  let map: AgingMap | undefined;
+  let provider: AgingProvider | undefined;
+  return [
+    {
+      ...base,
+      name: "Map.delete",
+      isFloor: true,
+      prepare: () => (map ??= new AgingMap(size, generations)).age(),
+      run: () => map?.collect() ?? 0,
+    },
+    {
+      ...base,
+      name: "MemoryProvider.gc",
+      isFloor: false,
+      prepare: () => {
+        // Only one store at a time, or else each pays for the other's memory.
+        map = undefined;
+        (provider ??= new AgingProvider(size, generations)).age();
+      },
+      run: () => provider?.collect() ?? 0,
+      verify: () => provider?.verify(),
+    },
+  ];
+}
+
+/**
+ * Sessions in generations of which the oldest expires, is collected, and comes
+ * back as the youngest. In each, the order of last use is not that of creation,
+ * or else the next one to go would always lie beside the last one in memory.
+ */
+class Generations {
+  readonly size: number;
+  readonly #generations: readonly (readonly string[])[];
+  readonly #uses: readonly (readonly string[])[];
+  #oldest = 0;
+
+  constructor(size: number, count: number) {
+    this.size = size;
+    const random = randomNumbers(size);
+    const ids = idsOf(randomRows(size, random));
+    const length = size / count;
+    this.#generations = Array.from(
+      { length: count },
+      (_, index) => ids.slice(index * length, (index + 1) * length),
+    );
+    this.#uses = this.#generations.map((some) => shuffled(some, random));
+  }
+
+  get count(): number {
+    return this.#generations.length;
+  }
+
+  /** The oldest generation in order of creation. */
+  get ids(): readonly string[] {
+    return this.#generations[this.#oldest] ?? [];
+  }
+
+  /** The oldest generation in order of last use. */
+  get idsByUse(): readonly string[] {
+    return this.#uses[this.#oldest] ?? [];
+  }
+
+  goOn(): void {
+    this.#oldest = (this.#oldest + 1) % this.count;
+  }
+}
+
+class AgingMap {
+  readonly #map = new Map<string, NewSessionRecord>();
+  readonly #generations: Generations;
+
+  constructor(size: number, generations: number) {
+    this.#generations = new Generations(size, generations);
+    for (let made = 1; made < generations; made++) this.#refill();
+  }
+
+  /** Fills what was collected; the next generation is the oldest now. */
+  age(): void {
+    this.#refill();
+    expect(this.#map.size === this.#generations.size, "filling the Map");
+  }
+
+  collect(): number {
+    let removed = 0;
+    for (const id of this.#generations.idsByUse) {
+      if (this.#map.delete(id)) removed++;
+    }
+    return removed;
+  }
+
+  #refill(): void {
+    const record = newRecord("", START, IDLE_TIMEOUT);
+    for (const id of this.#generations.ids) this.#map.set(id, record);
+    this.#generations.goOn();
+  }
+}
+
+class AgingProvider {
+  readonly #provider = new MemoryProvider({
+    maxSessions: Infinity,
+    maxBytes: Infinity,
+  });
+  readonly #generations: Generations;
+  /** Milliseconds between two generations. */
+  readonly #step: number;
+  #now = START;
+
+  constructor(size: number, generations: number) {
+    this.#generations = new Generations(size, generations);
+    this.#step = IDLE_TIMEOUT * 1000 / generations;
+    for (let made = 1; made < generations; made++) this.#refill();
+  }
+
+  /** Fills what was collected; the next generation has just expired then. */
+  age(): void {
+    this.#refill();
+    const { sessions } = this.#provider.stats();
+    expect(sessions === this.#generations.size, "filling the provider");
+  }
+
+  collect(): number {
+    let total = 0;
+    for (;;) {
+      const removed = this.#provider.gc(this.#now, BATCH);
+      total += removed;
+      if (removed < BATCH) return total;
+    }
+  }
+
+  /** Whether just the oldest generation is gone. */
+  verify(): void {
+    const { sessions } = this.#provider.stats();
+    const { size, count, ids } = this.#generations;
+    expect(sessions === size - size / count, "what gc left");
+    if (sessions === 0) return;
+    const isGone = ids.every((id) => !this.#provider.destroy(id));
+    expect(isGone, "what gc removed");
+  }
+
+  #refill(): void {
+    const record = newRecord("", this.#now, IDLE_TIMEOUT);
+    for (const id of this.#generations.ids) {
+      this.#provider.create(id, record, this.#now);
+    }
+    for (const id of this.#generations.idsByUse) {
+      this.#provider.touch(id, record.expiresAt, this.#now);
+    }
+    this.#now += this.#step;
+    this.#generations.goOn();
+  }
+}
