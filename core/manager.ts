@@ -13,7 +13,7 @@ import type { Awaitable, Provider } from "./provider.ts";
 import { open } from "./registry.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
 import { isPromise, Store } from "./store.ts";
-import { checkOptionNames } from "./unknown_options.ts";
+import { checkOptionNames } from "./option_names.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */
 export interface SessionInfo {
@@ -97,7 +97,6 @@ export class Manager<Data extends object = AnyData> {
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: ManagerOptions = {}) {
-    checkOptionNames("create Manager", options, Object.keys(options ?? {}));
     const settings = resolveOptions(options);
     const { provider = "memory" } = options;
     this.#ownsProvider = typeof provider === "string" ||

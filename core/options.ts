@@ -7,6 +7,7 @@ import {
 import { resolveOrigins } from "./cross_origin.ts";
 import type { SessionListener } from "./events.ts";
 import type { Provider } from "./provider.ts";
+import { checkOptionNames } from "./option_names.ts";
 
 /** The idle timeout unless the options say otherwise: one hour, in seconds. */
 export const DEFAULT_IDLE_TIMEOUT = 3600;
@@ -180,6 +181,28 @@ export interface Settings {
   readonly onEvent: SessionListener | undefined;
 }
 
+const OPTION_NAMES: readonly string[] = [
+  "provider",
+  "cookie",
+  "idleTimeout",
+  "absoluteTimeout",
+  "renewInterval",
+  "renewGrace",
+  "onReuse",
+  "maxSessions",
+  "onMaxSessions",
+  "crossOriginProtection",
+  "trustedOrigins",
+  "fingerprint",
+  "onFingerprintChange",
+  "touchInterval",
+  "gcInterval",
+  "timeout",
+  "maxSize",
+  "now",
+  "onEvent",
+];
+
 /** What cannot be done when an option is wrong. */
 const MAKING = "create Manager";
 
@@ -193,8 +216,8 @@ const MAX_TIMER = 2_147_483;
  * @throws {RangeError} If a number is out of range.
  */
 export function resolveOptions(options: ManagerOptions): Settings {
+  checkOptionNames(MAKING, options, OPTION_NAMES);
   const {
-    provider: _provider,
     cookie: cookieOptions,
     idleTimeout = DEFAULT_IDLE_TIMEOUT,
     absoluteTimeout = DEFAULT_ABSOLUTE_TIMEOUT,
@@ -213,9 +236,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     maxSize = 65_536,
     now = Date.now,
     onEvent,
-    ...others
   } = options;
-  checkNoOthers(others);
   const cookie = resolveCookie(cookieOptions);
   const lifetime = {
     idleTimeout,
@@ -374,10 +395,4 @@ function checkFunction(name: string, value: unknown): void {
   throw new TypeError(
     `Cannot ${MAKING}: ${name} must be a function: received ${typeof value}`,
   );
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(`Cannot ${MAKING}: unknown option: received ${name}`);
 }

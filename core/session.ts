@@ -2,7 +2,7 @@ import { updateAtomically } from "./atomic_update.ts";
 import { Draft, viewed } from "./draft.ts";
 import { checkFormToken, makeFormToken } from "./form_token.ts";
 import type { Lifetime } from "./options.ts";
-import { checkOptionNames } from "./unknown_options.ts";
+import { checkOptionNames } from "./option_names.ts";
 import type { ReadonlyDeep } from "./value.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */

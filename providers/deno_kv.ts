@@ -70,6 +70,7 @@ import {
   toBytes,
   type Version,
 } from "./deno_kv/record.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 
 export type {
   DenoKv,
@@ -142,7 +143,7 @@ export class DenoKvProvider implements Provider {
     options: DenoKvProviderOptions = {},
   ) {
     const { prefix = "session", ...others } = options;
-    checkNoOthers(others);
+    checkOptionNames("create DenoKvProvider", others, []);
     this.#prefix = checkPrefix(prefix);
     if (typeof source === "object") this.#given = checkKv(source);
     else this.#source = checkSource(source);
@@ -541,14 +542,6 @@ function checkPrefix(prefix: unknown): string {
     `Cannot create DenoKvProvider: prefix must be 1 to 256 characters: received ${
       typeof prefix === "string" ? prefix.length : typeof prefix
     }`,
-  );
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(
-    `Cannot create DenoKvProvider: unknown option: received ${name}`,
   );
 }
 

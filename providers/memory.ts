@@ -40,6 +40,7 @@ import {
   type StoredValue,
 } from "../core/value.ts";
 import { LinkedList, ListElement } from "./linked_list.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 
 /** How many scans can be under way without counting from the start again. */
 const MAX_SCANS = 4;
@@ -113,7 +114,7 @@ export class MemoryProvider implements Provider {
   constructor(options: MemoryProviderOptions = {}) {
     const { maxSessions = 1_000_000, maxBytes = 268_435_456, ...others } =
       options;
-    checkNoOthers(others);
+    checkOptionNames("create MemoryProvider", others, []);
     this.#maxSessions = checkBound("maxSessions", maxSessions);
     this.#maxBytes = checkBound("maxBytes", maxBytes);
   }
@@ -493,14 +494,6 @@ function growthOf(data: StoredData, change: SessionChange): number {
 function storedSize(data: StoredData, key: string): number {
   const value: StoredValue | undefined = data[key];
   return value === undefined ? 0 : entrySize(key, value);
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(
-    `Cannot create MemoryProvider: unknown option: received ${name}`,
-  );
 }
 
 function checkBound(name: string, value: number): number {

@@ -75,6 +75,7 @@ import {
   toSession,
   toSessionIfReadable,
 } from "./postgres/row.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 
 export type {
   PostgresClient,
@@ -138,7 +139,7 @@ export class PostgresProvider implements Provider {
     options: PostgresProviderOptions = {},
   ) {
     const { table = DEFAULT_TABLE, ...others } = options;
-    checkNoOthers(others);
+    checkOptionNames("create PostgresProvider", others, []);
     this.#table = quoted(table);
     this.#isOwner = typeof client === "string" || client instanceof URL;
     this.#client = this.#isOwner
@@ -391,14 +392,6 @@ FROM pg_class WHERE oid = to_regclass($1::text)`,
       Array.isArray(answer) ? answer : (answer as { rows: [] }).rows;
     return rows.map((row) => Object.values(row)[0] as string);
   }
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(
-    `Cannot create PostgresProvider: unknown option: received ${name}`,
-  );
 }
 
 /** Reads `postgres://user@host/database?table=shop.sessions`. */

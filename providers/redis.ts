@@ -70,6 +70,7 @@ import {
   updateArgs,
 } from "./redis/script_args.ts";
 import { DESTROY, INDEX, REPAIR, TOUCH, UPDATE } from "./redis/scripts.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 
 export type {
   IoRedisClient,
@@ -129,7 +130,7 @@ export class RedisProvider implements Provider {
     options: RedisProviderOptions = {},
   ) {
     const { prefix = "session:", ...others } = options;
-    checkNoOthers(others);
+    checkOptionNames("create RedisProvider", others, []);
     this.#prefix = checkPrefix(prefix);
     this.#owned = typeof client === "string" || client instanceof URL
       ? new BunConnection(String(client))
@@ -469,14 +470,6 @@ function checkPrefix(prefix: string): string {
     `Cannot create RedisProvider: prefix must be a string that is not empty: received ${
       typeof prefix === "string" ? "an empty one" : typeof prefix
     }`,
-  );
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(
-    `Cannot create RedisProvider: unknown option: received ${name}`,
   );
 }
 

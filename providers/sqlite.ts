@@ -73,6 +73,7 @@ import {
   toRecord,
   toReplacements,
 } from "./sqlite/row.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 
 export type {
   SqliteDatabase,
@@ -132,7 +133,7 @@ export class SqliteProvider implements Provider {
     options: SqliteProviderOptions = {},
   ) {
     const { table = "sessions", busyTimeout, ...others } = options;
-    checkNoOthers(others);
+    checkOptionNames("create SqliteProvider", others, []);
     this.#table = checkTable(table);
     checkBusyTimeout(busyTimeout);
     this.#source = isDatabase(database)
@@ -381,14 +382,6 @@ function checkBusyTimeout(seconds: number | undefined): void {
   if (seconds >= 0 && seconds <= MAX_BUSY_TIMEOUT) return;
   throw new RangeError(
     `Cannot create SqliteProvider: busyTimeout must be from 0 to ${MAX_BUSY_TIMEOUT} seconds: received ${seconds}`,
-  );
-}
-
-function checkNoOthers(options: object): void {
-  const [name] = Object.keys(options);
-  if (name === undefined) return;
-  throw new TypeError(
-    `Cannot create SqliteProvider: unknown option: received ${name}`,
   );
 }
 
