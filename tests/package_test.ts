@@ -210,7 +210,7 @@ describe("the layers", () => {
         .map((next) => `${file} imports ${next}`)
     );
     assertEquals(breaches, [
-      "providers/memory.ts imports providers/linked_list.ts",
+      "providers/memory/lane.ts imports providers/linked_list.ts",
     ]);
   });
 
