@@ -155,8 +155,8 @@ export class Draft {
     return this.#record?.authenticatedAt;
   }
 
-  /** What the random bytes of the form token are derived from. */
-  get family(): string {
+  /** What form tokens are derived from; a new session is stored for it. */
+  formFamily(): string {
     if (this.superseded !== undefined && this.signedIn === undefined) {
       return familyOf(secretOf(this.superseded));
     }

@@ -346,7 +346,7 @@ export class Session<Data extends object = AnyData> {
   formToken(): string {
     const draft = this.#draft;
     if (!draft.isStored) draft.checkChangeable("make form token");
-    return makeFormToken(draft.family);
+    return makeFormToken(draft.formFamily());
   }
 
   /**
@@ -357,7 +357,7 @@ export class Session<Data extends object = AnyData> {
   checkFormToken(value: unknown): boolean {
     const draft = this.#draft;
     const hasCookie = !draft.isNew || draft.superseded !== undefined;
-    return hasCookie && checkFormToken(draft.family, value);
+    return hasCookie && checkFormToken(draft.formFamily(), value);
   }
 
   /** What may be known of the session: never its data, never its token. */
