@@ -81,7 +81,7 @@ export function familyOf(secret: string): string {
 
 /**
  * SHA-256 in hexadecimal, 64 characters: a third of the time of base64url on
- * Deno, and this is the longest step of a request that only reads.
+ * Deno, where a request that only reads spends much of its time here.
  */
 export function digest(text: string): string {
   return hash("sha256", text, "hex");
