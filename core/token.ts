@@ -5,7 +5,7 @@ import { hash } from "node:crypto";
 export const ID_LENGTH = 24;
 
 /** The characters of a session's secret: 24 random bytes in base64url. */
-export const SECRET_LENGTH = 32;
+const SECRET_LENGTH = 32;
 
 /** The characters of a cookie's value: id, then secret. */
 export const TOKEN_LENGTH: number = ID_LENGTH + SECRET_LENGTH;

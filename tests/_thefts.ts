@@ -88,10 +88,9 @@ async function playAll(
   return { states: next.size === 0 ? NOWHERE : next.values(), isOpened, plays };
 }
 
-/** A session that began at tick 0, and whose cookie has just been copied. */
-function copied(): State {
-  const token = mintToken();
-  const record = {
+/** The record of a session in which Ada has just signed in with this token. */
+export function signedInRecord(token: string): NewSessionRecord {
+  return {
     data: EMPTY_DATA,
     secretHash: hashSecret(secretOf(token)),
     renewedAt: START,
@@ -103,7 +102,12 @@ function copied(): State {
     absoluteTimeout: 43_200,
     persistent: false,
   };
-  return { record, owner: token, known: [token] };
+}
+
+/** A session that began at tick 0, and whose cookie has just been copied. */
+function copied(): State {
+  const token = mintToken();
+  return { record: signedInRecord(token), owner: token, known: [token] };
 }
 
 function movesOf({ known, record }: State, { thief }: Theft): Move[] {

@@ -6,11 +6,10 @@ import {
 } from "@std/assert";
 import { describe, it } from "node:test";
 import { Manager, type Provider, type SessionEvent } from "../mod.ts";
-import { hashSecret, idOf, mintToken, secretOf } from "../core/token.ts";
-import { EMPTY_DATA } from "../core/value.ts";
+import { idOf, mintToken } from "../core/token.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { Browser, requestWith, Site, START } from "./_browser.ts";
-import { exploreThefts } from "./_thefts.ts";
+import { exploreThefts, signedInRecord } from "./_thefts.ts";
 
 async function signedIn(site = new Site()): Promise<Browser> {
   const browser = new Browser(site);
@@ -310,18 +309,7 @@ class Race {
     const token = mintToken();
     this.#now = START;
     this.#provider.clear();
-    this.#provider.create(idOf(token), {
-      data: EMPTY_DATA,
-      secretHash: hashSecret(secretOf(token)),
-      renewedAt: START,
-      principal: "ada",
-      createdAt: START,
-      accessedAt: START,
-      expiresAt: START + 3_600_000,
-      idleTimeout: 3600,
-      absoluteTimeout: 43_200,
-      persistent: false,
-    }, START);
+    this.#provider.create(idOf(token), signedInRecord(token), START);
     this.#now = START + 900_000;
     this.#cookie = `__Host-id=${token}`;
     this.trace.length = 0;
