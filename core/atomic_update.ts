@@ -1,4 +1,4 @@
-import { type Base, type Draft, viewed } from "./draft.ts";
+import type { Base, Draft } from "./draft.ts";
 import { SessionError } from "./errors.ts";
 import { notify } from "./events.ts";
 import { followRenewal } from "./renewal.ts";
@@ -11,6 +11,7 @@ import {
   type StoredData,
   type StoredValue,
   takeIn,
+  viewed,
 } from "./value.ts";
 
 /** Works out the new value of a key; `undefined` removes it. */
@@ -35,7 +36,7 @@ export async function updateAtomically(
   }
   const { settings, store } = draft.host;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    if (draft.isDestroyed) draft.checkChangeable(`update ${quote(key)}`);
+    if (draft.isDestroyed) draft.checkChangeable("update", key);
     const base = draft.base ?? await readBase(draft, key);
     const next = nextValue(draft, key, change, base);
     const now = settings.now();

@@ -15,12 +15,10 @@ import {
 export class ChangeSet {
   readonly #maxSize: number;
   #stored: StoredData;
-  /** Keys written and, as `undefined`, removed by this request. */
-  #overlay: Map<string, StoredValue | undefined> | undefined;
-  /** The keys of the overlay that the store has yet to hear of. */
-  #dirty: Set<string> | undefined;
-  /** The size of each entry, measured when the first one is written. */
-  #sizes: Map<string, number> | undefined;
+  /** What this request did to each key. */
+  #overlay: Map<string, KeyChange> | undefined;
+  /** Bytes of all entries, measured when the first one is written. */
+  #size: number | undefined;
 
   /**
    * @param maxSize The most bytes that all entries together may take.
@@ -32,23 +30,20 @@ export class ChangeSet {
 
   /** Whether the store has anything to hear of. */
   get isChanged(): boolean {
-    return this.#dirty !== undefined && this.#dirty.size > 0;
+    for (const { isPending } of this.#changes()) if (isPending) return true;
+    return false;
   }
 
   read(key: string): StoredValue | undefined {
-    const overlay = this.#overlay;
-    if (overlay !== undefined) {
-      const value = overlay.get(key);
-      if (value !== undefined || overlay.has(key)) return value;
-    }
-    return this.#stored[key];
+    const change = this.#overlay?.get(key);
+    return change === undefined ? this.#stored[key] : change.value;
   }
 
   keys(): string[] {
     const stored = Object.keys(this.#stored);
     if (this.#overlay === undefined) return stored;
     const keys = new Set(stored);
-    for (const [key, value] of this.#overlay) {
+    for (const { key, value } of this.#changes()) {
       if (value === undefined) keys.delete(key);
       else keys.add(key);
     }
@@ -57,18 +52,16 @@ export class ChangeSet {
 
   /** Checks, copies and lays a value over what is stored. */
   write(key: string, value: unknown): void {
-    const sizes = this.#entrySizes();
-    let others = 0;
-    for (const [other, size] of sizes) if (other !== key) others += size;
+    const others = this.#measured() - this.#sizeOf(key);
     const intake = takeIn(key, value, this.#maxSize - others);
-    sizes.set(key, intake.size);
-    this.#lay(key, intake.value);
+    this.#size = others + intake.size;
+    this.#lay(key, intake.value, true);
   }
 
   remove(key: string): boolean {
     if (this.read(key) === undefined) return false;
-    this.#sizes?.delete(key);
-    this.#lay(key, undefined);
+    if (this.#size !== undefined) this.#size -= this.#sizeOf(key);
+    this.#lay(key, undefined, true);
     return true;
   }
 
@@ -80,60 +73,74 @@ export class ChangeSet {
   pending(
     key: string,
   ): { readonly value: StoredValue | undefined } | undefined {
-    const isPending = this.#dirty?.has(key) ?? false;
-    return isPending ? { value: this.#overlay?.get(key) } : undefined;
+    const change = this.#overlay?.get(key);
+    return change?.isPending ? change : undefined;
   }
 
   /** The keys to write, with their values. */
   toSet(): StoredData {
-    if (this.#dirty === undefined) return EMPTY_DATA;
-    const set = emptyObject();
-    for (const key of this.#dirty) {
-      const value = this.#overlay?.get(key);
-      if (value !== undefined) put(set, key, value);
+    let set: Record<string, StoredValue> | undefined;
+    for (const { key, value, isPending } of this.#changes()) {
+      if (!isPending || value === undefined) continue;
+      set ??= emptyObject();
+      put(set, key, value);
     }
-    return Object.freeze(set);
+    return set === undefined ? EMPTY_DATA : Object.freeze(set);
   }
 
   /** The keys to remove. */
   toDelete(): readonly string[] {
     const removed: string[] = [];
-    for (const key of this.#dirty ?? []) {
-      if (this.#overlay?.get(key) === undefined) removed.push(key);
+    for (const { key, value, isPending } of this.#changes()) {
+      if (isPending && value === undefined) removed.push(key);
     }
     return removed;
   }
 
   /** The store has heard of everything. */
   settleAll(): void {
-    this.#dirty = undefined;
+    for (const change of this.#changes()) change.isPending = false;
   }
 
   /** The store has got a new value for one key, whatever was pending. */
   settle(key: string, value: StoredValue | undefined): void {
-    this.#lay(key, value);
-    this.#dirty?.delete(key);
-    this.#sizes = undefined;
+    this.#lay(key, value, false);
+    this.#size = undefined;
   }
 
   /** Only what this request wrote is left. */
   forgetStored(): void {
     this.#stored = EMPTY_DATA;
+    this.#size = undefined;
   }
 
-  #lay(key: string, value: StoredValue | undefined): void {
+  #changes(): Iterable<KeyChange> {
+    return this.#overlay?.values() ?? [];
+  }
+
+  #lay(key: string, value: StoredValue | undefined, isPending: boolean): void {
     this.#overlay ??= new Map();
-    this.#dirty ??= new Set();
-    this.#overlay.set(key, value);
-    this.#dirty.add(key);
+    this.#overlay.set(key, { key, value, isPending });
   }
 
-  #entrySizes(): Map<string, number> {
-    if (this.#sizes !== undefined) return this.#sizes;
-    this.#sizes = new Map();
-    for (const key of this.keys()) {
-      this.#sizes.set(key, entrySize(key, this.read(key) as StoredValue));
-    }
-    return this.#sizes;
+  #measured(): number {
+    if (this.#size !== undefined) return this.#size;
+    let size = 0;
+    for (const key of this.keys()) size += this.#sizeOf(key);
+    return size;
   }
+
+  #sizeOf(key: string): number {
+    const value = this.read(key);
+    return value === undefined ? 0 : entrySize(key, value);
+  }
+}
+
+/** What a request did to one key. */
+interface KeyChange {
+  readonly key: string;
+  /** The new value; `undefined` when the key was removed. */
+  readonly value: StoredValue | undefined;
+  /** Whether the store has yet to hear of it. */
+  isPending: boolean;
 }

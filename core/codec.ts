@@ -26,6 +26,7 @@
 import { Buffer } from "node:buffer";
 import { SessionError } from "./errors.ts";
 import {
+  EMPTY_DATA,
   emptyObject,
   freezeIfShareable,
   isPlainObject,
@@ -84,6 +85,7 @@ export function decodeData(text: string): StoredData {
     throw corrupt();
   }
   if (!isPlainObject(value)) throw corrupt();
+  if (Object.keys(value).length === 0) return EMPTY_DATA;
   return Object.freeze(Object.assign(emptyObject(), value));
 }
 

@@ -12,7 +12,6 @@ import type { Awaitable, SessionChange, UpdateResult } from "./provider.ts";
 import { followRenewal, type Upkeep, upkeepOf } from "./renewal.ts";
 import { SessionLimit } from "./session_limit.ts";
 import { isPromise } from "./store.ts";
-import { idOf } from "./token.ts";
 
 /**
  * Writes what a request did to its session, and puts the cookie on the
@@ -58,7 +57,7 @@ export class Committer {
   ): Awaitable<Response | undefined> {
     if (!draft.isWorthStoring) return response;
     if (draft.superseded !== undefined && draft.signedIn === undefined) {
-      this.#notify({ type: "gone", id: idOf(draft.superseded) });
+      this.#notify({ type: "gone", id: draft.superseded.id });
       return response;
     }
     return this.#commitNew(draft, response, now);
@@ -70,7 +69,7 @@ export class Committer {
     now: number,
   ): Promise<Response> {
     const carrier = cookieCarrier(response);
-    await this.#limit.check(draft, now);
+    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
     const created = this.#host.store.create(
       draft.id,
       draft.newRecord(now),
@@ -85,7 +84,8 @@ export class Committer {
     }
     draft.stored(now, undefined);
     this.#notify({ type: "created", id: draft.id });
-    await this.#announce(draft, undefined, now);
+    if (this.#limit.appliesTo(draft)) await this.#limit.enforce(draft, now);
+    this.#announceSignIn(draft);
     return this.#withCookie(draft, carrier, now);
   }
 
@@ -110,8 +110,9 @@ export class Committer {
     const carrier = isCookieDue ? cookieCarrier(response) : response;
     if (draft.isSwitched) return this.#commitSwitch(draft, carrier, now);
     const secret = draft.isRenewed ? draft.nextSecret : undefined;
-    await this.#limit.check(draft, now);
-    const result = await this.#write(draft, draft.change(now), now);
+    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
+    const written = this.#write(draft, draft.change(now), now);
+    const result = isPromise(written) ? await written : written;
     if (result !== "done") {
       this.#notify({ type: "gone", id: draft.id });
       if (draft.signedIn === undefined) return response;
@@ -119,7 +120,9 @@ export class Committer {
       return this.#commitNew(draft, carrier, now);
     }
     draft.stored(now, secret);
-    await this.#announce(draft, secret, now);
+    if (secret !== undefined) this.#notify({ type: "renewed", id: draft.id });
+    if (this.#limit.appliesTo(draft)) await this.#limit.enforce(draft, now);
+    this.#announceSignIn(draft);
     return isCookieDue
       ? this.#withCookie(draft, carrier as Response, now)
       : response;
@@ -144,7 +147,8 @@ export class Committer {
       (draft.isLifetimeChanged && draft.isCurrent);
     const carrier = isCookieDue ? cookieCarrier(response) : response;
     const merged = { ...draft.change(now), ...change };
-    const result = await this.#write(draft, merged, now, version);
+    const written = this.#write(draft, merged, now, version);
+    const result = isPromise(written) ? await written : written;
     if (result === "conflict") return this.#commitLate(draft, carrier, now);
     if (result === "gone") {
       this.#notify({ type: "gone", id: draft.id });
@@ -158,19 +162,30 @@ export class Committer {
   }
 
   /** Writes under the request's secret, or the one that it was renewed to. */
-  async #write(
+  #write(
+    draft: Draft,
+    change: SessionChange,
+    now: number,
+    version?: number,
+  ): Awaitable<UpdateResult> {
+    const rewrite = (): Promise<UpdateResult> =>
+      this.#writeRenewed(draft, change, now, version);
+    const guard = { secretHash: draft.guardHash, version };
+    const updated = this.#host.store.update(draft.id, change, guard, now);
+    if (!isPromise(updated)) return updated === "gone" ? rewrite() : updated;
+    return updated.then((result) => result === "gone" ? rewrite() : result);
+  }
+
+  /** Once more, if the request's secret was merely renewed meanwhile. */
+  async #writeRenewed(
     draft: Draft,
     change: SessionChange,
     now: number,
     version?: number,
   ): Promise<UpdateResult> {
-    const { store } = this.#host;
+    if (!await followRenewal(draft)) return "gone";
     const guard = { secretHash: draft.guardHash, version };
-    const updated = store.update(draft.id, change, guard, now);
-    const result = isPromise(updated) ? await updated : updated;
-    if (result !== "gone" || !await followRenewal(draft)) return result;
-    guard.secretHash = draft.guardHash;
-    return await store.update(draft.id, change, guard, now);
+    return await this.#host.store.update(draft.id, change, guard, now);
   }
 
   /** Ends the session of the user before, and begins one for the next. */
@@ -180,7 +195,7 @@ export class Committer {
     now: number,
   ): Promise<Response> {
     // Before the end of the one: a sign-in that is refused leaves all as it was.
-    await this.#limit.check(draft, now);
+    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
     await this.#isEnded(draft, now);
     draft.startOver();
     return this.#commitNew(draft, carrier, now);
@@ -271,15 +286,8 @@ export class Committer {
     return carrier;
   }
 
-  async #announce(
-    draft: Draft,
-    secret: string | undefined,
-    now: number,
-  ): Promise<void> {
-    const { id, signedIn } = draft;
-    if (secret !== undefined) this.#notify({ type: "renewed", id });
+  #announceSignIn({ id, signedIn }: Draft): void {
     if (signedIn === undefined) return;
-    await this.#limit.enforce(draft, now);
     this.#notify({ type: "signed-in", id, principal: signedIn });
   }
 

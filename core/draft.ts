@@ -10,10 +10,9 @@ import type { Store } from "./store.ts";
 import {
   familyOf,
   hashSecret,
-  idOf,
+  mintId,
   mintSecret,
-  mintToken,
-  secretOf,
+  type Token,
 } from "./token.ts";
 import {
   EMPTY_DATA,
@@ -22,7 +21,6 @@ import {
   quote,
   type StoredData,
   type StoredValue,
-  view,
 } from "./value.ts";
 
 /** What all sessions of one manager share. */
@@ -39,7 +37,7 @@ export interface Base {
 
 /** How a request came by a stored session. */
 export interface Opened {
-  readonly token: string;
+  readonly token: Token;
   readonly record: SessionRecord;
   /** The record's hash of the secret in the token. */
   readonly secretHash: string;
@@ -75,7 +73,7 @@ export class Draft {
    * The token that the request came with, if it was superseded a moment ago. A
    * session of its own would take the place of what the browser got meanwhile.
    */
-  superseded: string | undefined;
+  superseded: Token | undefined;
   /** Whether the commit replaces the token. */
   isRenewed = false;
   /** Whether another user signed in: what they do goes into another session. */
@@ -92,7 +90,8 @@ export class Draft {
   /** Made when the request first writes: most requests only read. */
   #values: ChangeSet | undefined;
   #isStored: boolean;
-  #token: string | undefined;
+  #id: string | undefined;
+  #secret: string | undefined;
   /** The hash under which the store knows this request's secret. */
   #secretHash: string | undefined;
   /** The hash of the secret that took its place, as far as the store is concerned. */
@@ -116,18 +115,25 @@ export class Draft {
     this.#record = opened?.record;
     this.#base = opened?.record;
     this.#latest = opened?.record;
-    this.#token = opened?.token;
+    this.#id = opened?.token.id;
+    this.#secret = opened?.token.secret;
     this.#secretHash = opened?.secretHash;
     this.accessedAt = opened?.record.accessedAt ?? arrival.at;
   }
 
+  /** Minted when it is first needed, as the secret is. */
   get id(): string {
-    return idOf(this.token);
+    return this.#id ??= mintId();
   }
 
-  /** The cookie's value; minted when it is first needed. */
+  /** The secret that the request came with, or that the commit hands out. */
+  get secret(): string {
+    return this.#secret ??= mintSecret();
+  }
+
+  /** The cookie's value. */
   get token(): string {
-    return this.#token ??= mintToken();
+    return this.id + this.secret;
   }
 
   get isStored(): boolean {
@@ -158,11 +164,11 @@ export class Draft {
   /** What form tokens are derived from; a new session is stored for it. */
   formFamily(): string {
     if (this.superseded !== undefined && this.signedIn === undefined) {
-      return familyOf(secretOf(this.superseded));
+      return familyOf(this.superseded.secret);
     }
     this.#hasForm = true;
     return familyOf(
-      this.isRenewed && this.#isStored ? this.nextSecret : secretOf(this.token),
+      this.isRenewed && this.#isStored ? this.nextSecret : this.secret,
     );
   }
 
@@ -183,7 +189,7 @@ export class Draft {
   /** Whether a session that is not stored yet holds anything worth storing. */
   get isWorthStoring(): boolean {
     return this.signedIn !== undefined || this.#hasForm ||
-      this.keys().length > 0;
+      (this.#values !== undefined && this.keys().length > 0);
   }
 
   /** The deadline that an access at `now` leads to, in milliseconds. */
@@ -223,12 +229,12 @@ export class Draft {
   }
 
   write(key: string, value: unknown): void {
-    this.checkChangeable(`set ${quote(key)}`);
+    this.checkChangeable("set", key);
     this.values.write(key, value);
   }
 
   remove(key: string): boolean {
-    this.checkChangeable(`delete ${quote(key)}`);
+    this.checkChangeable("delete", key);
     return this.values.remove(key);
   }
 
@@ -277,23 +283,23 @@ export class Draft {
   }
 
   /** Refuses a change that could not reach the store any more. */
-  checkChangeable(doing: string): void {
-    if (this.isDestroyed) {
-      throw new SessionError(
+  checkChangeable(doing: string, key?: string): void {
+    if (!this.isDestroyed && !this.isCommitted) return;
+    const what = key === undefined ? doing : `${doing} ${quote(key)}`;
+    throw this.isDestroyed
+      ? new SessionError(
         "destroyed",
-        `Cannot ${doing}: the session was destroyed in this request`,
-      );
-    }
-    if (this.isCommitted) {
-      throw new SessionError(
+        `Cannot ${what}: the session was destroyed in this request`,
+      )
+      : new SessionError(
         "committed",
-        `Cannot ${doing}: the session is already committed: use session.update() instead`,
+        `Cannot ${what}: the session is already committed: use session.update() instead`,
       );
-    }
   }
 
   /** The record that the commit of a new session creates. */
   newRecord(now: number): NewSessionRecord {
+    const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
     return Object.freeze({
       data: this.values.toSet(),
       secretHash: this.secretHash,
@@ -305,22 +311,29 @@ export class Draft {
       createdAt: this.createdAt,
       accessedAt: now,
       expiresAt: this.deadline(now),
-      ...this.lifetime,
+      idleTimeout,
+      absoluteTimeout,
+      persistent,
     });
   }
 
   /** What the commit of a stored session tells the store. */
   change(now: number): SessionChange {
-    return {
+    const change = {
       set: this.values.toSet(),
       delete: this.values.toDelete(),
+      expiresAt: this.deadline(now),
+    };
+    // Nothing else most of the time, and spreading takes its time.
+    if (!this.isRenewed && !this.isLifetimeChanged) return change;
+    return {
+      ...change,
       ...(this.isRenewed ? this.#renewal(now) : {}),
       ...(this.signedIn === undefined ? {} : {
         principal: this.signedIn,
         label: this.#label,
       }),
       ...this.#lifetime,
-      expiresAt: this.deadline(now),
     };
   }
 
@@ -365,7 +378,7 @@ export class Draft {
 
   /** The hash of the secret in the request's token. */
   get secretHash(): string {
-    return this.#secretHash ??= hashSecret(secretOf(this.token));
+    return this.#secretHash ??= hashSecret(this.secret);
   }
 
   /** The secret that the commit puts in the place of the token's. */
@@ -376,7 +389,7 @@ export class Draft {
   /** The commit has been stored; `secret` is the new one, if it was replaced. */
   stored(now: number, secret: string | undefined): void {
     if (secret !== undefined) {
-      this.#token = this.id + secret;
+      this.#secret = secret;
       this.#secretHash = undefined;
       this.#followedHash = undefined;
     }
@@ -399,7 +412,8 @@ export class Draft {
     this.#base = undefined;
     this.#latest = undefined;
     // A form token of this request was made from the next secret already.
-    this.#token = idOf(mintToken()) + this.nextSecret;
+    this.#id = mintId();
+    this.#secret = this.nextSecret;
     this.#secretHash = undefined;
     this.#followedHash = undefined;
     this.#isStored = false;
@@ -430,11 +444,4 @@ export class Draft {
   outdated(): void {
     this.#base = undefined;
   }
-}
-
-/** The form of a value, or of none, that a handler may see. */
-export function viewed(
-  value: StoredValue | undefined,
-): StoredValue | undefined {
-  return value === undefined ? undefined : view(value);
 }

@@ -210,13 +210,17 @@ export class Manager<Data extends object = AnyData> {
       }
       const started = this.start(request);
       const session = isPromise(started) ? await started : started;
+      let response: Response | undefined;
       try {
         const answered = handler(request, session, ...args);
         const answer = isPromise(answered) ? await answered : answered;
-        return await this.#commitOrCancel(
-          session,
-          answer as Response | undefined,
-        ) as Answer;
+        response = answer as Response | undefined;
+        const committed = this.commit(session, response);
+        return (isPromise(committed) ? await committed : committed) as Answer;
+      } catch (error) {
+        // It cannot be sent: nobody will read it.
+        response?.body?.cancel().catch(() => {});
+        throw error;
       } finally {
         draftOf(session).isCommitted = true;
       }
@@ -337,20 +341,6 @@ export class Manager<Data extends object = AnyData> {
   /** {@linkcode Manager.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** Lets go of the response's body when it cannot be sent. */
-  async #commitOrCancel(
-    session: Session<Data>,
-    response: Response | undefined,
-  ): Promise<Response | undefined> {
-    try {
-      const committed = this.commit(session, response);
-      return isPromise(committed) ? await committed : committed;
-    } catch (error) {
-      response?.body?.cancel().catch(() => {});
-      throw error;
-    }
   }
 
   #notify(event: SessionEvent): void {

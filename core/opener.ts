@@ -5,11 +5,11 @@ import type { Awaitable, SessionRecord } from "./provider.ts";
 import { isPromise } from "./store.ts";
 import {
   digest,
-  idOf,
   isHashOf,
   isSameFamily,
   isToken,
-  secretOf,
+  parseToken,
+  type Token,
 } from "./token.ts";
 
 /** Finds the session that a request's cookie opens, if it opens one. */
@@ -33,13 +33,13 @@ export class Opener {
     if (header === null || at === -1) return new Draft(this.#host, arrival);
     const token = this.#tokenAt(header, at);
     if (token === undefined) return new Draft(this.#host, arrival);
-    const record = store.read(idOf(token), arrival.at);
+    const record = store.read(token.id, arrival.at);
     return isPromise(record)
       ? record.then((found) => this.#opened(token, found, arrival))
       : this.#opened(token, record, arrival);
   }
 
-  #tokenAt(header: string, first: number): string | undefined {
+  #tokenAt(header: string, first: number): Token | undefined {
     const { name } = this.#host.settings.cookie;
     let token: string | undefined;
     for (let at = first; at !== -1; at = findCookie(header, name, at)) {
@@ -49,16 +49,16 @@ export class Opener {
       if (token !== undefined) return this.#refused("duplicate");
       token = value;
     }
-    return token ?? this.#refused("malformed");
+    return token === undefined ? this.#refused("malformed") : parseToken(token);
   }
 
   #opened(
-    token: string,
+    token: Token,
     record: SessionRecord | undefined,
     arrival: Arrival,
   ): Awaitable<Draft> {
     if (record === undefined || !isLive(record, arrival.at)) {
-      this.#refused("unknown", idOf(token));
+      this.#refused("unknown", token.id);
       return new Draft(this.#host, arrival);
     }
     const secretHash = acceptedHash(record, token, arrival.at);
@@ -66,7 +66,7 @@ export class Opener {
       return this.#turnedAway(token, record, arrival);
     }
     if (this.#hasChanged(token, record, arrival)) {
-      this.#refused("fingerprint", idOf(token));
+      this.#refused("fingerprint", token.id);
       return new Draft(this.#host, arrival);
     }
     return new Draft(this.#host, arrival, { token, secretHash, record });
@@ -74,35 +74,36 @@ export class Opener {
 
   /** A request that names a live session but does not open it. */
   #turnedAway(
-    token: string,
+    token: Token,
     record: SessionRecord,
     arrival: Arrival,
   ): Awaitable<Draft> {
+    const { id, secret } = token;
     const draft = new Draft(this.#host, arrival);
     // Knowing the id is not enough to end a session; having had its cookie is.
-    if (isSameFamily(record.secretHash, secretOf(token))) {
+    if (isSameFamily(record.secretHash, secret)) {
       return this.#reused(token, record, draft);
     }
     const { renewGrace } = this.#host.settings;
     const isSuperseded = record.previous !== undefined &&
-      isSameFamily(record.previous.secretHash, secretOf(token)) &&
+      isSameFamily(record.previous.secretHash, secret) &&
       draft.arrival.at < record.renewedAt + renewGrace * 1000;
     if (isSuperseded) {
       draft.superseded = token;
-      draft.formerId = idOf(token);
+      draft.formerId = id;
     }
-    this.#refused(isSuperseded ? "superseded" : "wrong-secret", idOf(token));
+    this.#refused(isSuperseded ? "superseded" : "wrong-secret", id);
     return draft;
   }
 
   async #reused(
-    token: string,
+    token: Token,
     record: SessionRecord,
     draft: Draft,
   ): Promise<Draft> {
     const { settings, store } = this.#host;
     const { principal, secretHash, version } = record;
-    const id = idOf(token);
+    const { id } = token;
     if (settings.onReuse === "destroy") {
       // Guarded, because the owner may be signing in again right now.
       const { at } = draft.arrival;
@@ -116,8 +117,8 @@ export class Opener {
   }
 
   /** The record has changed since it was read: looks at it again. */
-  async #reusedAgain(token: string, draft: Draft): Promise<Draft> {
-    const record = await this.#host.store.read(idOf(token), draft.arrival.at);
+  async #reusedAgain(token: Token, draft: Draft): Promise<Draft> {
+    const record = await this.#host.store.read(token.id, draft.arrival.at);
     if (record === undefined) return draft;
     return await this.#turnedAway(token, record, draft.arrival);
   }
@@ -134,7 +135,7 @@ export class Opener {
 
   /** Whether the client looks different, and that is reason to refuse it. */
   #hasChanged(
-    token: string,
+    { id }: Token,
     { fingerprint, principal }: SessionRecord,
     arrival: Arrival,
   ): boolean {
@@ -143,7 +144,6 @@ export class Opener {
       return false;
     }
     const { onEvent, onFingerprintChange } = this.#host.settings;
-    const id = idOf(token);
     notify(onEvent, { type: "fingerprint-changed", id, principal });
     return onFingerprintChange === "refuse";
   }
@@ -164,10 +164,10 @@ export function isLive(record: SessionRecord, now: number): boolean {
 /** The record's hash of the token's secret, if it opens the session. */
 function acceptedHash(
   record: SessionRecord,
-  token: string,
+  token: Token,
   now: number,
 ): string | undefined {
-  const secretDigest = digest(secretOf(token));
+  const secretDigest = digest(token.secret);
   if (isHashOf(record.secretHash, secretDigest)) return record.secretHash;
   const { previous } = record;
   const isInGrace = previous !== undefined && previous.expiresAt > now &&

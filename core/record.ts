@@ -8,7 +8,7 @@ import type {
   UpdateGuard,
 } from "./provider.ts";
 import { hashesEqual } from "./token.ts";
-import { emptyObject, put, type StoredData } from "./value.ts";
+import { EMPTY_DATA, emptyObject, put, type StoredData } from "./value.ts";
 
 /**
  * Whether a request's secret is the record's own, or its previous one still in
@@ -58,12 +58,21 @@ function changed<T>(
 }
 
 function appliedData(data: StoredData, change: SessionChange): StoredData {
-  const set = Object.entries(change.set ?? {});
-  const removed = change.delete ?? [];
-  if (set.length === 0 && removed.length === 0) return data;
-  const copy = Object.assign(emptyObject(), data);
-  for (const [key, value] of set) put(copy, key, value);
-  for (const key of removed) delete copy[key];
+  const { set = EMPTY_DATA, delete: removed = [] } = change;
+  const written = Object.keys(set);
+  const kept = removed.length === 0 ? data : without(data, new Set(removed));
+  if (written.length === 0) return kept;
+  const copy = Object.assign(emptyObject(), kept);
+  for (const key of written) put(copy, key, set[key]);
+  return Object.freeze(copy);
+}
+
+/** Copied key by key: V8 keeps an object that lost a key as a hash table. */
+function without(data: StoredData, removed: ReadonlySet<string>): StoredData {
+  const kept = Object.keys(data).filter((key) => !removed.has(key));
+  if (kept.length === 0) return EMPTY_DATA;
+  const copy = emptyObject();
+  for (const key of kept) put(copy, key, data[key]);
   return Object.freeze(copy);
 }
 
@@ -71,6 +80,8 @@ function appliedData(data: StoredData, change: SessionChange): StoredData {
 export function toRecord(
   source: NewSessionRecord,
   version: number,
+  accessedAt: number = source.accessedAt,
+  expiresAt: number = source.expiresAt,
 ): SessionRecord {
   return Object.freeze({
     data: source.data,
@@ -83,8 +94,8 @@ export function toRecord(
     authenticatedAt: source.authenticatedAt,
     fingerprint: source.fingerprint,
     createdAt: source.createdAt,
-    accessedAt: source.accessedAt,
-    expiresAt: source.expiresAt,
+    accessedAt,
+    expiresAt,
     idleTimeout: source.idleTimeout,
     absoluteTimeout: source.absoluteTimeout,
     persistent: source.persistent,

@@ -1,6 +1,6 @@
 import type { Draft } from "./draft.ts";
 import type { SessionChange, SessionRecord } from "./provider.ts";
-import { hashSecret, isSameFamily, renewSecret, secretOf } from "./token.ts";
+import { hashSecret, isSameFamily, renewSecret } from "./token.ts";
 
 /** A change that a session needs by itself, whatever the handler did. */
 export interface Upkeep {
@@ -40,7 +40,7 @@ export function upkeepOf(draft: Draft, now: number): Upkeep | undefined {
 }
 
 function renewal(draft: Draft, now: number, expiresAt: number): Upkeep {
-  const secret = renewSecret(secretOf(draft.token));
+  const secret = renewSecret(draft.secret);
   return {
     secret,
     change: {
@@ -71,7 +71,7 @@ export async function followRenewal(draft: Draft): Promise<boolean> {
   if (record === undefined || record.secretHash === draft.guardHash) {
     return false;
   }
-  if (!isSameFamily(record.secretHash, secretOf(draft.token))) return false;
+  if (!isSameFamily(record.secretHash, draft.secret)) return false;
   draft.follow(record);
   return true;
 }

@@ -1,9 +1,9 @@
 import { updateAtomically } from "./atomic_update.ts";
-import { Draft, viewed } from "./draft.ts";
+import { Draft } from "./draft.ts";
 import { checkFormToken, makeFormToken } from "./form_token.ts";
 import type { Lifetime } from "./options.ts";
 import { checkOptionNames } from "./option_names.ts";
-import type { ReadonlyDeep } from "./value.ts";
+import { type ReadonlyDeep, viewed } from "./value.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */
 export type AnyData = Record<string, unknown>;

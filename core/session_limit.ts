@@ -15,6 +15,12 @@ export class SessionLimit {
     this.#host = host;
   }
 
+  /** Whether there is a sign-in to count. */
+  appliesTo(draft: Draft): boolean {
+    return draft.signedIn !== undefined &&
+      this.#host.settings.maxSessions !== Infinity;
+  }
+
   /**
    * Refuses a sign-in for which there is no room, before anything is stored.
    *
@@ -22,10 +28,8 @@ export class SessionLimit {
    */
   async check(draft: Draft, now: number): Promise<void> {
     const { settings } = this.#host;
-    if (draft.signedIn === undefined || settings.onMaxSessions !== "reject") {
-      return;
-    }
-    const others = (await this.#sessionsOf(draft.signedIn, now))
+    if (settings.onMaxSessions !== "reject") return;
+    const others = (await this.#sessionsOf(draft.signedIn as string, now))
       .filter(({ id }) => id !== draft.id);
     if (others.length < settings.maxSessions) return;
     // The second click on "Sign in" takes the place of the first.
@@ -56,7 +60,6 @@ export class SessionLimit {
 
   async #enforce(draft: Draft, now: number): Promise<void> {
     const { maxSessions, onMaxSessions } = this.#host.settings;
-    if (maxSessions === Infinity) return;
     const sessions = await this.#sessionsOf(draft.signedIn as string, now);
     sessions.sort(bySignIn);
     const isOldestOut = onMaxSessions === "evict-oldest";
@@ -88,9 +91,7 @@ export class SessionLimit {
   }
 
   async #sessionsOf(principal: string, now: number): Promise<StoredSession[]> {
-    const { store, settings } = this.#host;
-    if (settings.maxSessions === Infinity) return [];
-    return [...await store.list(principal, now)];
+    return [...await this.#host.store.list(principal, now)];
   }
 
   #refusal(): SessionError {

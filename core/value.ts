@@ -1,4 +1,18 @@
 import { SessionError } from "./errors.ts";
+import {
+  brackets,
+  bytesSize,
+  dateSize,
+  entryFrame,
+  keySize,
+  mapFrame,
+  rememberSize,
+  scalarSize,
+  setFrame,
+  stringSize,
+} from "./size.ts";
+
+export { dataSize, entrySize } from "./size.ts";
 
 /**
  * What a session can hold: JSON values, and `bigint`, `Date`, `Map`, `Set` and
@@ -47,9 +61,12 @@ export const MAX_DEPTH = 100;
 /** Data without a single key. */
 export const EMPTY_DATA: StoredData = Object.freeze(emptyObject());
 
-/** An object without prototype, to be filled. */
+/**
+ * An object without prototype, to be filled. Not by `Object.create(null)`, which
+ * V8 keeps as a hash table: larger, and slower to copy and to freeze.
+ */
 export function emptyObject(): Record<string, StoredValue> {
-  return Object.create(null);
+  return Object.setPrototypeOf({}, null);
 }
 
 /** Assigns a key as data, `__proto__` included. */
@@ -110,6 +127,13 @@ export function view(value: StoredValue): StoredValue {
   return Object.freeze(copy);
 }
 
+/** The form of a stored value, or of none, that a handler may see. */
+export function viewed(
+  value: StoredValue | undefined,
+): StoredValue | undefined {
+  return value === undefined ? undefined : view(value);
+}
+
 /** A checked copy of a value, and the bytes its text form takes. */
 export interface Intake {
   /** The copy; deeply frozen as far as its types can be frozen. */
@@ -130,26 +154,11 @@ export interface Intake {
  */
 export function takeIn(key: string, value: unknown, limit: number): Intake {
   const walk = new IntakeWalk(key, limit);
-  walk.grow(keySize(key) + 2);
+  const frame = entryFrame(key);
+  walk.grow(frame);
   const copy = walk.copy(value);
+  rememberSize(copy, walk.size - frame);
   return { value: copy, size: walk.size };
-}
-
-/**
- * The bytes that one entry of stored data takes in the codec's text form, as
- * {@linkcode takeIn} counts them.
- */
-export function entrySize(key: string, value: StoredValue): number {
-  return takeIn(key, value, Infinity).size;
-}
-
-/** The bytes that stored data takes: the sum of its entries. */
-export function dataSize(data: StoredData): number {
-  let size = 0;
-  for (const key of Object.keys(data)) {
-    size += entrySize(key, data[key] as StoredValue);
-  }
-  return size;
 }
 
 class IntakeWalk {
@@ -181,13 +190,11 @@ class IntakeWalk {
         return value;
       case "number":
         if (!Number.isFinite(value)) throw this.#refusal(`is ${value}`);
-        this.grow(String(value).length);
+        this.grow(scalarSize(value));
         return value + 0;
       case "boolean":
-        this.grow(value ? 4 : 5);
-        return value;
       case "bigint":
-        this.grow('{"$":["bigint",""]}'.length + String(value).length);
+        this.grow(scalarSize(value));
         return value;
       case "object":
         return value === null ? this.#copyNull() : this.#copyObject(value);
@@ -199,7 +206,7 @@ class IntakeWalk {
   }
 
   #copyNull(): null {
-    this.grow(4);
+    this.grow(scalarSize(null));
     return null;
   }
 
@@ -229,14 +236,12 @@ class IntakeWalk {
   #copyDate(date: Date): Date {
     const time = date.getTime();
     if (Number.isNaN(time)) throw this.#refusal("is an invalid Date");
-    this.grow('{"$":["Date",]}'.length + String(time).length);
+    this.grow(dateSize(date));
     return new Date(time);
   }
 
   #copyBytes(bytes: Uint8Array): Uint8Array {
-    this.grow(
-      '{"$":["Uint8Array",""]}'.length + Math.ceil(bytes.length * 4 / 3),
-    );
+    this.grow(bytesSize(bytes));
     return new Uint8Array(bytes);
   }
 
@@ -265,9 +270,8 @@ class IntakeWalk {
 
   #copyMap(map: ReadonlyMap<unknown, unknown>): StoredValue {
     const copy = new Map<StoredKey, StoredValue>();
-    this.grow('{"$":["Map",]}'.length + brackets(map.size));
+    this.grow(mapFrame(map.size));
     for (const [key, item] of map) {
-      this.grow("[,]".length);
       if (!isStorableKey(key)) {
         throw this.#refusal("is a Map with a key that cannot be stored");
       }
@@ -279,7 +283,7 @@ class IntakeWalk {
 
   #copySet(set: ReadonlySet<unknown>): StoredValue {
     const copy = new Set<StoredValue>();
-    this.grow('{"$":["Set",]}'.length + brackets(set.size));
+    this.grow(setFrame(set.size));
     for (const item of set) copy.add(this.#child(copy.size, item));
     return copy;
   }
@@ -300,47 +304,6 @@ class IntakeWalk {
 function isStorableKey(key: unknown): key is StoredKey {
   if (typeof key === "number") return Number.isFinite(key);
   return key === null || ["string", "boolean", "bigint"].includes(typeof key);
-}
-
-/** Bytes of the brackets and commas around `count` items. */
-function brackets(count: number): number {
-  return 2 + Math.max(0, count - 1);
-}
-
-/**
- * Bytes of an object key in the codec's text, quotes included. The codec
- * lengthens keys of nothing but `$`, see `codec.ts`.
- */
-function keySize(key: string): number {
-  return stringSize(key) + (/^\$+$/.test(key) ? 1 : 0);
-}
-
-/** Bytes of `JSON.stringify(text)` in UTF-8, without making it. */
-function stringSize(text: string): number {
-  let size = text.length + 2;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit >= 0x80) size += extraBytes(text, index, unit);
-    else if (unit < 0x20) size += SHORT_ESCAPES.has(unit) ? 1 : 5;
-    else if (unit === 0x22 || unit === 0x5c) size += 1;
-  }
-  return size;
-}
-
-/** Backspace, tab, line feed, form feed, carriage return: `\b` and so on. */
-const SHORT_ESCAPES: ReadonlySet<number> = new Set([8, 9, 10, 12, 13]);
-
-/** Bytes beyond the first of a UTF-16 unit that is not ASCII. */
-function extraBytes(text: string, index: number, unit: number): number {
-  if (unit < 0x800) return 1;
-  if (unit < 0xd800 || unit > 0xdfff) return 2;
-  // A pair takes four bytes, two for each half; a lone surrogate is escaped.
-  const isHigh = unit < 0xdc00;
-  const other = text.charCodeAt(isHigh ? index + 1 : index - 1);
-  const isPaired = isHigh
-    ? other >= 0xdc00 && other <= 0xdfff
-    : other >= 0xd800 && other <= 0xdbff;
-  return isPaired ? 1 : 5;
 }
 
 function className(value: object): string {

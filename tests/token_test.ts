@@ -20,8 +20,10 @@ import {
   isHashOf,
   isSameFamily,
   isToken,
+  mintId,
   mintSecret,
   mintToken,
+  parseToken,
   renewSecret,
   secretOf,
 } from "../core/token.ts";
@@ -105,6 +107,19 @@ describe("a minted token", () => {
     assertEquals(idOf(token), token.slice(0, 24));
     assertEquals(secretOf(token), token.slice(24));
     assertEquals(secretOf(token).length, 32);
+  });
+
+  it("shares nothing with an id that is minted alone", () => {
+    const ids = Array.from({ length: MANY }, mintId);
+    for (const id of ids) assertMatch(id, /^[A-Za-z0-9_-]{24}$/);
+    assertEquals(new Set([...ids, ...mintMany(MANY).map(idOf)]).size, 2 * MANY);
+  });
+
+  it("is taken apart into its id and its secret", () => {
+    const token = mintToken();
+    const { id, secret } = parseToken(token);
+    assertEquals(id, idOf(token));
+    assertEquals(secret, secretOf(token));
   });
 
   it("is never minted twice, nor is its id or its secret", () => {

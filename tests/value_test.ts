@@ -603,6 +603,46 @@ describe("the size of a value", () => {
     }));
   });
 
+  it("counts a text of any length as the codec writes it", () => {
+    const units = [
+      "a",
+      '"',
+      "\\",
+      "\n",
+      "\0",
+      "ä",
+      "€",
+      "\ud83d\ude00",
+      "\ud83d",
+    ];
+    for (const unit of units) {
+      for (let length = 250; length < 262; length++) {
+        const text = unit.repeat(length);
+        assertEquals(entrySize(text, text), bytesOf(text, text));
+        assertEquals(takeIn("a", text, Infinity).size, bytesOf("a", text));
+      }
+    }
+  });
+
+  it("is the same for a large value each time it is measured", () => {
+    const items = Array.from({ length: 200 }, (_, id) => ({ id, name: "hat" }));
+    for (const value of [items, { items }, [new Map([["items", items]])]]) {
+      const { value: copy, size } = takeIn("cart", value, Infinity);
+      assertEquals(size, bytesOf("cart", copy));
+      for (const key of ["cart", "a longer key"]) {
+        assertEquals(entrySize(key, copy), bytesOf(key, copy));
+        assertEquals(entrySize(key, copy), bytesOf(key, copy));
+      }
+    }
+  });
+
+  it("follows a large value that is not stored and changes", () => {
+    const list = Array.from({ length: 2000 }, () => 1);
+    assertEquals(entrySize("a", list), bytesOf("a", list));
+    list.push(1);
+    assertEquals(entrySize("a", list), bytesOf("a", list));
+  });
+
   it("counts every length of bytes as the codec writes it", () => {
     for (let length = 0; length < 20; length++) {
       const bytes = new Uint8Array(length);
