@@ -1,113 +1,130 @@
-/**
- * What an element of a {@linkcode LinkedList} extends: the list has no nodes of
- * its own. An element is in one list at a time, or in none.
- */
-export class ListElement {
-  /** The list it is in. */
-  list: object | undefined = undefined;
-  /** Its neighbour towards the front, or the sentinel. */
-  previous: ListElement | undefined = undefined;
-  /** Its neighbour towards the back, or the sentinel. */
-  next: ListElement | undefined = undefined;
-}
+import { LIST, NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
 
 /**
- * A doubly linked list: a ring closed by one sentinel, so that no operation has
- * a special case for an empty list, its first or its last element. Every
- * operation takes constant time but iteration.
- *
- * @typeParam Element What it holds.
+ * A doubly linked list of slots: a ring closed by one sentinel, a slot as well,
+ * so that no operation has a special case for an empty list, its first or its
+ * last element. Every operation takes constant time but iteration. A slot is in
+ * one list at a time, or in none.
  */
-export class LinkedList<Element extends ListElement> {
+export class LinkedList {
+  readonly #slots: Slots;
+  readonly #number: number;
   /** Stands before the front and behind the back. */
-  readonly #sentinel = new ListElement();
-  #size = 0;
+  readonly #sentinel: number;
 
-  /** An empty list. */
-  constructor() {
-    this.#sentinel.next = this.#sentinel;
-    this.#sentinel.previous = this.#sentinel;
+  /**
+   * An empty list.
+   *
+   * @param slots Whose slots it is made of.
+   * @param number Tells it from other lists of these; at least 1.
+   */
+  constructor(slots: Slots, number: number) {
+    this.#slots = slots;
+    this.#number = number;
+    this.#sentinel = slots.allocate();
+    slots.setWord(this.#sentinel, NEXT, this.#sentinel);
+    slots.setWord(this.#sentinel, PREVIOUS, this.#sentinel);
   }
 
-  /** How many elements are in the list. */
-  get size(): number {
-    return this.#size;
+  /** The last slot, or 0. */
+  get back(): number {
+    const last = this.#slots.word(this.#sentinel, PREVIOUS);
+    return last === this.#sentinel ? 0 : last;
   }
 
-  /** The last element, or `undefined`. */
-  get back(): Element | undefined {
-    const last = this.#sentinel.previous;
-    return last === this.#sentinel ? undefined : last as Element;
+  /** Whether a slot is in this list. */
+  has(slot: number): boolean {
+    return this.#slots.word(slot, LIST) === this.#number;
   }
 
   /**
-   * Puts an element in front of all others.
+   * Puts a slot in front of all others.
    *
    * @throws {TypeError} If it is in a list already.
    */
-  pushFront(element: Element): void {
-    if (element.list !== undefined) {
-      throw new TypeError("Cannot push element: it is in a list already");
+  pushFront(slot: number): void {
+    if (this.#slots.word(slot, LIST) !== 0) {
+      throw new TypeError("Cannot push slot: it is in a list already");
     }
-    element.list = this;
-    this.#size++;
-    this.#linkFront(element);
+    this.#slots.setWord(slot, LIST, this.#number);
+    this.#linkFront(slot);
   }
 
   /**
-   * Takes an element out. It keeps no link to its neighbours, so that it holds
-   * none of them in memory.
+   * Takes a slot out.
    *
    * @throws {TypeError} If it is not in this list.
    */
-  remove(element: Element): void {
-    this.#checkMember("remove", element);
-    unlink(element);
-    element.list = undefined;
-    element.previous = undefined;
-    element.next = undefined;
-    this.#size--;
+  remove(slot: number): void {
+    this.#checkMember("remove", slot);
+    this.#unlink(slot);
+    this.#slots.setWord(slot, LIST, 0);
   }
 
   /**
-   * Moves an element in front of all others.
+   * Moves a slot in front of all others.
    *
    * @throws {TypeError} If it is not in this list.
    */
-  moveToFront(element: Element): void {
-    this.#checkMember("move", element);
-    if (this.#sentinel.next === element) return;
-    unlink(element);
-    this.#linkFront(element);
+  moveToFront(slot: number): void {
+    this.#checkMember("move", slot);
+    if (this.#slots.word(slot, PREVIOUS) === this.#sentinel) return;
+    this.#unlink(slot);
+    this.#linkFront(slot);
   }
 
-  /** The elements from front to back. The one given last may be moved. */
-  *[Symbol.iterator](): IterableIterator<Element> {
-    let element = this.#sentinel.next as ListElement;
-    while (element !== this.#sentinel) {
-      const next = element.next as ListElement;
-      yield element as Element;
-      element = next;
+  /** The slots from front to back. The one given last may be moved. */
+  *[Symbol.iterator](): IterableIterator<number> {
+    let slot = this.#slots.word(this.#sentinel, NEXT);
+    while (slot !== this.#sentinel) {
+      const next = this.#slots.word(slot, NEXT);
+      yield slot;
+      slot = next;
     }
   }
 
-  #linkFront(element: Element): void {
-    const first = this.#sentinel.next as ListElement;
-    element.previous = this.#sentinel;
-    element.next = first;
-    first.previous = element;
-    this.#sentinel.next = element;
+  /** The neighbour of a slot towards the front, or 0. */
+  before(slot: number): number {
+    const previous = this.#slots.word(slot, PREVIOUS);
+    return previous === this.#sentinel ? 0 : previous;
   }
 
-  #checkMember(doing: string, element: Element): void {
-    if (element.list !== this) {
-      throw new TypeError(`Cannot ${doing} element: it is not in this list`);
+  /**
+   * Takes out all slots behind one, which stay linked to each other.
+   *
+   * @param slot 0 for all there are.
+   */
+  removeBehind(slot: number): void {
+    const last = slot === 0 ? this.#sentinel : slot;
+    this.#slots.setWord(last, NEXT, this.#sentinel);
+    this.#slots.setWord(this.#sentinel, PREVIOUS, last);
+  }
+
+  /** Gives the sentinel back. The list is of no use then, and has to be empty. */
+  dispose(): void {
+    this.#slots.free(this.#sentinel);
+  }
+
+  #linkFront(slot: number): void {
+    const slots = this.#slots;
+    const first = slots.word(this.#sentinel, NEXT);
+    slots.setWord(slot, PREVIOUS, this.#sentinel);
+    slots.setWord(slot, NEXT, first);
+    slots.setWord(first, PREVIOUS, slot);
+    slots.setWord(this.#sentinel, NEXT, slot);
+  }
+
+  #unlink(slot: number): void {
+    const slots = this.#slots;
+    const previous = slots.word(slot, PREVIOUS);
+    const next = slots.word(slot, NEXT);
+    slots.setWord(previous, NEXT, next);
+    slots.setWord(next, PREVIOUS, previous);
+  }
+
+  #checkMember(doing: string, slot: number): void {
+    if (!this.has(slot)) {
+      throw new TypeError(`Cannot ${doing} slot: it is not in this list`);
     }
   }
-}
-
-function unlink(element: ListElement): void {
-  const { previous, next } = element;
-  (previous as ListElement).next = next;
-  (next as ListElement).previous = previous;
 }

@@ -32,18 +32,30 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { applied, isGuardMet, toRecord } from "../core/record.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 import { register } from "../core/registry.ts";
 import {
   dataSize,
+  EMPTY_DATA,
   entrySize,
   type StoredData,
   type StoredValue,
 } from "../core/value.ts";
-import { Entry, Lane, stalerOf } from "./memory/lane.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { IdTable } from "./memory/id_table.ts";
+import { Lanes } from "./memory/lanes.ts";
+import { PrincipalIndex } from "./memory/principal_index.ts";
+import {
+  ACCESSED_AT,
+  BYTES,
+  EXPIRES_AT,
+  FLAGS,
+  Slots,
+} from "./memory/slots.ts";
 
-/** How many scans can be under way without counting from the start again. */
-const MAX_SCANS = 4;
+/** The record's times are older than the slot's. */
+const TOUCHED = 1;
+/** The session is in the index by principal. */
+const SIGNED_IN = 2;
 
 /** How much a {@linkcode MemoryProvider} keeps. */
 export interface MemoryProviderOptions {
@@ -79,12 +91,15 @@ export interface MemoryProviderStats {
 }
 
 /**
- * Sessions in a `Map`, linked by recency of use.
+ * Sessions in a table by id, linked by recency of use.
  *
  * `create`, `read`, `update`, `touch` and `destroy` take constant time beside
  * the size of what they write, and `gc` takes time in what it removes, not in
  * what it keeps. The lists are ordered because all sessions in one have the same
  * idle timeout; a distinct idle timeout costs two lists, so have a handful.
+ *
+ * Room once taken is kept for sessions to come: 80 bytes for each of the most
+ * that there were at a time, beside what their records hold.
  */
 export class MemoryProvider implements Provider {
   /** Every request is worth a touch: it costs no round trip. */
@@ -92,12 +107,11 @@ export class MemoryProvider implements Provider {
 
   readonly #maxSessions: number;
   readonly #maxBytes: number;
-  readonly #entries = new Map<string, Entry>();
-  readonly #lanes = new Map<number, Lane>();
-  readonly #byPrincipal = new Map<string, Set<Entry>>();
-  /** Where scans under way have come to; an iterator survives all changes. */
-  readonly #scans = new Map<string, MapIterator<Entry>>();
   readonly #observers = new Set<RemovalObserver>();
+  #slots = new Slots();
+  #ids = new IdTable(this.#slots);
+  #lanes = new Lanes(this.#slots);
+  #principals = new PrincipalIndex();
   #bytes = 0;
   #created = 0;
   #expired = 0;
@@ -121,15 +135,15 @@ export class MemoryProvider implements Provider {
 
   /** {@inheritDoc Provider.create} */
   create(id: string, record: NewSessionRecord, now: number): boolean {
-    if (this.#find(id, now) !== undefined) return false;
+    if (this.#find(id, now) !== 0) return false;
     const bytes = dataSize(record.data);
     this.#checkFits(bytes);
     this.#makeRoom(1, bytes, now);
-    const lane = this.#laneOf(record.idleTimeout);
-    const entry = new Entry(id, toRecord(record, 1), bytes, lane);
-    lane.probation.pushFront(entry);
-    this.#entries.set(id, entry);
-    this.#index(entry);
+    const slot = this.#slots.allocate();
+    this.#ids.add(id, slot);
+    this.#lanes.admit(slot, record.idleTimeout);
+    this.#slots.setWord(slot, BYTES, bytes);
+    this.#store(slot, toRecord(record, 1));
     this.#bytes += bytes;
     this.#created++;
     return true;
@@ -137,7 +151,8 @@ export class MemoryProvider implements Provider {
 
   /** {@inheritDoc Provider.read} */
   read(id: string, now: number): SessionRecord | undefined {
-    return this.#find(id, now)?.upToDateRecord();
+    const slot = this.#find(id, now);
+    return slot === 0 ? undefined : this.#recordAt(slot);
   }
 
   /** {@inheritDoc Provider.update} */
@@ -147,73 +162,77 @@ export class MemoryProvider implements Provider {
     guard: UpdateGuard,
     now: number,
   ): UpdateResult {
-    const entry = this.#find(id, now);
-    if (entry === undefined) return "gone";
-    const { record } = entry;
+    const slot = this.#find(id, now);
+    if (slot === 0) return "gone";
+    const record = this.#slots.record(slot) as SessionRecord;
     if (!isGuardMet(record, guard, now)) return "gone";
     if (guard.version !== undefined && guard.version !== record.version) {
       return "conflict";
     }
+    const bytes = this.#slots.word(slot, BYTES);
     const growth = growthOf(record.data, change);
-    if (growth > 0) this.#checkFits(entry.bytes + growth);
-    entry.accessedAt = now;
-    this.#promote(entry, change.idleTimeout ?? record.idleTimeout);
-    this.#makeRoom(0, growth, now, entry);
-    this.#unindex(entry);
-    entry.replace(applied(record, change, now));
-    this.#index(entry);
-    entry.bytes += growth;
+    if (growth > 0) this.#checkFits(bytes + growth);
+    this.#slots.setTime(slot, ACCESSED_AT, now);
+    this.#lanes.promote(slot, change.idleTimeout ?? record.idleTimeout);
+    this.#makeRoom(0, growth, now, slot);
+    this.#unindex(slot);
+    this.#store(slot, applied(record, change, now));
+    this.#slots.setWord(slot, BYTES, bytes + growth);
     this.#bytes += growth;
     return "done";
   }
 
   /** {@inheritDoc Provider.touch} */
   touch(id: string, expiresAt: number, now: number): boolean {
-    const entry = this.#find(id, now);
-    if (entry === undefined) return false;
-    entry.accessedAt = now;
-    entry.expiresAt = Math.max(entry.expiresAt, expiresAt);
-    this.#promote(entry, entry.record.idleTimeout);
+    const slot = this.#find(id, now);
+    if (slot === 0) return false;
+    const slots = this.#slots;
+    slots.setTime(slot, ACCESSED_AT, now);
+    if (slots.time(slot, EXPIRES_AT) < expiresAt) {
+      slots.setTime(slot, EXPIRES_AT, expiresAt);
+    }
+    slots.setWord(slot, FLAGS, slots.word(slot, FLAGS) | TOUCHED);
+    this.#lanes.promote(slot);
     return true;
   }
 
   /** {@inheritDoc Provider.destroy} */
   destroy(id: string): boolean {
     this.#checkOpen();
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return false;
-    this.#remove(entry);
+    const slot = this.#ids.find(id);
+    if (slot === 0) return false;
+    this.#remove(slot);
     return true;
   }
 
   /** {@inheritDoc Provider.gc} */
   gc(now: number, limit: number): number {
     this.#checkOpen();
-    let removed = 0;
-    while (removed < limit && this.#collectStalest(now)) removed++;
-    // An iterator keeps what was removed since it was made.
-    if (removed > 0) this.#scans.clear();
+    const ids: string[] = [];
+    const removed = this.#lanes.takeExpired(now, limit, (slot) => {
+      if (this.#observers.size > 0) ids.push(this.#ids.idOf(slot));
+      this.#free(slot);
+    });
+    this.#expired += removed;
+    for (const id of ids) this.#tell("expired", id);
     return removed;
   }
 
   /** {@inheritDoc Provider.list} */
   list(principal: string, now: number): readonly StoredSession[] {
     this.#checkOpen();
-    const live: StoredSession[] = [];
-    for (const entry of this.#byPrincipal.get(principal) ?? []) {
-      if (entry.expiresAt <= now) continue;
-      live.push({ id: entry.id, record: entry.upToDateRecord() });
-    }
-    return live;
+    return this.#principals.slotsOf(principal)
+      .filter((slot) => this.#isLive(slot, now))
+      .map((slot) => this.#sessionAt(slot));
   }
 
   /** {@inheritDoc Provider.destroyAll} */
   destroyAll(principal: string, except?: string): number {
     this.#checkOpen();
     let removed = 0;
-    for (const entry of this.#byPrincipal.get(principal) ?? []) {
-      if (entry.id === except) continue;
-      this.#remove(entry);
+    for (const slot of this.#principals.slotsOf(principal)) {
+      if (this.#ids.idOf(slot) === except) continue;
+      this.#remove(slot);
       removed++;
     }
     return removed;
@@ -222,7 +241,7 @@ export class MemoryProvider implements Provider {
   /** {@inheritDoc Provider.clear} */
   clear(): number {
     this.#checkOpen();
-    const count = this.#entries.size;
+    const count = this.#ids.size;
     this.#forget();
     return count;
   }
@@ -230,20 +249,19 @@ export class MemoryProvider implements Provider {
   /** {@inheritDoc Provider.scan} */
   scan(cursor: string | undefined, limit: number, now: number): ScanPage {
     this.#checkOpen();
-    const entries = this.#scans.get(cursor ?? "") ?? this.#entriesAfter(cursor);
-    this.#scans.delete(cursor ?? "");
+    // A session stays in its slot, so what is to come is in the slots behind.
+    let slot = slotOfCursor(cursor);
+    const { end } = this.#slots;
     const sessions: StoredSession[] = [];
-    let last: Entry | undefined;
-    for (let looked = 0; looked < limit; looked++) {
-      const { value: entry, done } = entries.next();
-      if (done) return { sessions, total: this.#entries.size };
-      last = entry;
-      if (entry.expiresAt <= now) continue;
-      sessions.push({ id: entry.id, record: entry.upToDateRecord() });
+    for (let looked = 0; slot < end && looked < limit; slot++) {
+      if (this.#slots.record(slot) === undefined) continue;
+      looked++;
+      if (this.#isLive(slot, now)) sessions.push(this.#sessionAt(slot));
     }
-    const next = last?.id as string;
-    this.#keepScan(next, entries);
-    return { sessions, next, total: this.#entries.size };
+    const total = this.#ids.size;
+    return slot < end
+      ? { sessions, next: String(slot), total }
+      : { sessions, total };
   }
 
   /** {@inheritDoc Provider.observe} */
@@ -261,7 +279,7 @@ export class MemoryProvider implements Provider {
   /** What it holds and did, worked out in constant time. */
   stats(): MemoryProviderStats {
     return {
-      sessions: this.#entries.size,
+      sessions: this.#ids.size,
       bytes: this.#bytes,
       created: this.#created,
       expired: this.#expired,
@@ -269,25 +287,52 @@ export class MemoryProvider implements Provider {
     };
   }
 
-  /** The live entry of an id; one that has expired is removed on the way. */
-  #find(id: string, now: number): Entry | undefined {
+  /** The slot of a live session, or 0; an expired one is removed on the way. */
+  #find(id: string, now: number): number {
     this.#checkOpen();
-    const entry = this.#entries.get(id);
-    if (entry === undefined || entry.expiresAt > now) return entry;
-    this.#drop(entry, "expired");
-    return undefined;
+    const slot = this.#ids.find(id);
+    if (slot === 0 || this.#isLive(slot, now)) return slot;
+    this.#drop(slot, "expired");
+    return 0;
   }
 
-  /** Puts a session that came back in front of those that did before. */
-  #promote(entry: Entry, idleTimeout: number): void {
-    const { lane } = entry;
-    if (lane.idleTimeout === idleTimeout && entry.list === lane.established) {
-      lane.established.moveToFront(entry);
-      return;
-    }
-    this.#unlink(entry);
-    entry.lane = this.#laneOf(idleTimeout);
-    entry.lane.established.pushFront(entry);
+  #isLive(slot: number, now: number): boolean {
+    return this.#slots.time(slot, EXPIRES_AT) > now;
+  }
+
+  #sessionAt(slot: number): StoredSession {
+    return { id: this.#ids.idOf(slot), record: this.#recordAt(slot) };
+  }
+
+  /**
+   * The record of a slot. A touch writes two numbers and a flag; the frozen
+   * record catches up when somebody reads it.
+   */
+  #recordAt(slot: number): SessionRecord {
+    const slots = this.#slots;
+    const record = slots.record(slot) as SessionRecord;
+    const flags = slots.word(slot, FLAGS);
+    if ((flags & TOUCHED) === 0) return record;
+    const fresh = toRecord(
+      record,
+      record.version,
+      slots.time(slot, ACCESSED_AT),
+      slots.time(slot, EXPIRES_AT),
+    );
+    slots.setRecord(slot, fresh);
+    slots.setWord(slot, FLAGS, flags & ~TOUCHED);
+    return fresh;
+  }
+
+  /** Puts a record into a slot that is in no index by principal. */
+  #store(slot: number, record: SessionRecord): void {
+    const slots = this.#slots;
+    const { principal } = record;
+    slots.setRecord(slot, record);
+    slots.setTime(slot, ACCESSED_AT, record.accessedAt);
+    slots.setTime(slot, EXPIRES_AT, record.expiresAt);
+    slots.setWord(slot, FLAGS, principal === undefined ? 0 : SIGNED_IN);
+    if (principal !== undefined) this.#principals.add(principal, slot);
   }
 
   #checkFits(bytes: number): void {
@@ -299,109 +344,58 @@ export class MemoryProvider implements Provider {
   }
 
   /** Evicts until there is room for what comes; never `keep`. */
-  #makeRoom(sessions: number, bytes: number, now: number, keep?: Entry): void {
+  #makeRoom(sessions: number, bytes: number, now: number, keep?: number): void {
     while (
-      this.#entries.size + sessions > this.#maxSessions ||
+      this.#ids.size + sessions > this.#maxSessions ||
       this.#bytes + bytes > this.#maxBytes
     ) {
-      if (this.#collectStalest(now)) continue;
-      const victim = this.#stalest("probation", keep) ??
-        this.#stalest("established", keep);
-      if (victim === undefined) return;
+      if (this.gc(now, 1) > 0) continue;
+      const victim = this.#lanes.stalest("probation", keep) ||
+        this.#lanes.stalest("established", keep);
+      if (victim === 0) return;
       this.#drop(victim, "evicted");
     }
   }
 
-  #collectStalest(now: number): boolean {
-    const entry = stalerOf(
-      this.#stalest("probation"),
-      this.#stalest("established"),
-    );
-    if (entry === undefined || entry.idleDeadline > now) return false;
-    this.#drop(entry, "expired");
-    return true;
-  }
-
-  #stalest(
-    kind: "probation" | "established",
-    except?: Entry,
-  ): Entry | undefined {
-    let stalest: Entry | undefined;
-    for (const lane of this.#lanes.values()) {
-      const { back } = lane[kind];
-      if (back !== except) stalest = stalerOf(stalest, back);
-    }
-    return stalest;
-  }
-
-  /** The entries behind a cursor that is not at hand: counts from the start. */
-  #entriesAfter(cursor: string | undefined): MapIterator<Entry> {
-    const entries = this.#entries.values();
-    if (cursor === undefined || !this.#entries.has(cursor)) return entries;
-    while (entries.next().value?.id !== cursor);
-    return entries;
-  }
-
-  #keepScan(cursor: string, entries: MapIterator<Entry>): void {
-    this.#scans.set(cursor, entries);
-    if (this.#scans.size <= MAX_SCANS) return;
-    const [oldest] = this.#scans.keys();
-    this.#scans.delete(oldest as string);
-  }
-
   #forget(): void {
-    this.#scans.clear();
-    this.#entries.clear();
-    this.#lanes.clear();
-    this.#byPrincipal.clear();
+    this.#slots = new Slots();
+    this.#ids = new IdTable(this.#slots);
+    this.#lanes = new Lanes(this.#slots);
+    this.#principals = new PrincipalIndex();
     this.#bytes = 0;
   }
 
   /** Removes a session of its own accord. */
-  #drop(entry: Entry, reason: "expired" | "evicted"): void {
-    this.#remove(entry);
+  #drop(slot: number, reason: "expired" | "evicted"): void {
+    const id = this.#ids.idOf(slot);
+    this.#remove(slot);
     if (reason === "expired") this.#expired++;
     else this.#evicted++;
-    for (const observer of this.#observers) observer(reason, entry.id);
+    this.#tell(reason, id);
   }
 
-  #remove(entry: Entry): void {
-    this.#entries.delete(entry.id);
-    this.#unlink(entry);
-    this.#unindex(entry);
-    this.#bytes -= entry.bytes;
+  #tell(reason: "expired" | "evicted", id: string): void {
+    for (const observer of this.#observers) observer(reason, id);
   }
 
-  #unlink(entry: Entry): void {
-    const { lane } = entry;
-    if (entry.list === lane.established) lane.established.remove(entry);
-    else lane.probation.remove(entry);
-    if (lane.isEmpty) this.#lanes.delete(lane.idleTimeout);
+  #remove(slot: number): void {
+    this.#lanes.remove(slot);
+    this.#free(slot);
   }
 
-  #laneOf(idleTimeout: number): Lane {
-    let lane = this.#lanes.get(idleTimeout);
-    if (lane === undefined) {
-      lane = new Lane(idleTimeout);
-      this.#lanes.set(idleTimeout, lane);
-    }
-    return lane;
+  /** Forgets a session that is in no list any more. */
+  #free(slot: number): void {
+    const slots = this.#slots;
+    this.#bytes -= slots.word(slot, BYTES);
+    this.#unindex(slot);
+    this.#ids.remove(slot);
+    slots.free(slot);
   }
 
-  #index(entry: Entry): void {
-    const { principal } = entry.record;
-    if (principal === undefined) return;
-    const entries = this.#byPrincipal.get(principal);
-    if (entries !== undefined) entries.add(entry);
-    else this.#byPrincipal.set(principal, new Set([entry]));
-  }
-
-  #unindex(entry: Entry): void {
-    const { principal } = entry.record;
-    if (principal === undefined) return;
-    const entries = this.#byPrincipal.get(principal);
-    entries?.delete(entry);
-    if (entries?.size === 0) this.#byPrincipal.delete(principal);
+  #unindex(slot: number): void {
+    if ((this.#slots.word(slot, FLAGS) & SIGNED_IN) === 0) return;
+    const { principal } = this.#slots.record(slot) as SessionRecord;
+    this.#principals.remove(principal as string, slot);
   }
 
   #checkOpen(): void {
@@ -413,13 +407,24 @@ export class MemoryProvider implements Provider {
   }
 }
 
+function slotOfCursor(cursor = "0"): number {
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor);
+  throw new TypeError(
+    `Cannot scan: a cursor is what the page before named as next: received ${
+      JSON.stringify(cursor)
+    }`,
+  );
+}
+
 /** By how many bytes a change makes the data longer; negative if shorter. */
 function growthOf(data: StoredData, change: SessionChange): number {
+  const { set = EMPTY_DATA, delete: removed = [] } = change;
   let growth = 0;
-  for (const [key, value] of Object.entries(change.set ?? {})) {
-    growth += entrySize(key, value) - storedSize(data, key);
+  for (const key of Object.keys(set)) {
+    growth += storedSize(set, key) - storedSize(data, key);
   }
-  for (const key of new Set(change.delete)) growth -= storedSize(data, key);
+  if (removed.length === 0) return growth;
+  for (const key of new Set(removed)) growth -= storedSize(data, key);
   return growth;
 }
 

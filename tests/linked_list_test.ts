@@ -1,164 +1,157 @@
-import {
-  assertEquals,
-  assertFalse,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { LinkedList, ListElement } from "../providers/linked_list.ts";
-
-class Item extends ListElement {
-  readonly name: string;
-
-  constructor(name: string) {
-    super();
-    this.name = name;
-  }
-}
+import { LinkedList } from "../providers/linked_list.ts";
+import { LIST, Slots } from "../providers/memory/slots.ts";
 
 describe("LinkedList", () => {
   it("is empty at first", () => {
-    const list = new LinkedList<Item>();
+    const { list } = listOf("");
 
-    assertEquals(list.size, 0);
-    assertStrictEquals(list.back, undefined);
-    assertEquals(namesOf(list), "");
+    assertEquals(list.back, 0);
+    assertEquals([...list], []);
   });
 
-  it("puts each new element in front of all others", () => {
-    const { list } = listOf("abc");
-
-    assertEquals(namesOf(list), "cba");
+  it("puts each new slot in front of all others", () => {
+    assertEquals(listOf("abc").names(), "cba");
   });
 
-  it("has at its back the element pushed first", () => {
-    const { list, items } = listOf("abc");
+  it("has at its back the slot pushed first", () => {
+    const { list, slot } = listOf("abc");
 
-    assertStrictEquals(list.back, items[0]);
+    assertEquals(list.back, slot("a"));
   });
 
-  it("counts its elements", () => {
-    const { list, items } = listOf("abc");
-    list.remove(items[1]!);
+  it("knows which slots are in it", () => {
+    const { list, slot } = listOf("abc");
+    list.remove(slot("b"));
 
-    assertEquals(list.size, 2);
+    assert(list.has(slot("a")));
+    assertFalse(list.has(slot("b")));
   });
 
   for (const [where, name, left] of removals()) {
-    it(`closes the gap that an element leaves ${where}`, () => {
-      const { list, items } = listOf("abc");
-      list.remove(items.find((item) => item.name === name)!);
+    it(`closes the gap that a slot leaves ${where}`, () => {
+      const { list, slot, names, namesFromBack } = listOf("abc");
+      list.remove(slot(name));
 
-      assertEquals(namesOf(list), left);
-      assertEquals(namesFromBack(list), reversed(left));
+      assertEquals(names(), left);
+      assertEquals(namesFromBack(), reversed(left));
     });
   }
 
-  it("is empty again when its only element is removed", () => {
-    const { list, items } = listOf("a");
-    list.remove(items[0]!);
+  it("is empty again when its only slot is removed", () => {
+    const { list, slot, names } = listOf("a");
+    list.remove(slot("a"));
 
-    assertEquals(list.size, 0);
-    assertStrictEquals(list.back, undefined);
-    assertEquals(namesOf(list), "");
+    assertEquals(list.back, 0);
+    assertEquals(names(), "");
   });
 
-  it("leaves a removed element without links to anything", () => {
-    const { list, items } = listOf("abc");
-    list.remove(items[1]!);
+  it("takes a removed slot back, in front", () => {
+    const { list, slot, names } = listOf("abc");
+    list.remove(slot("a"));
+    list.pushFront(slot("a"));
 
-    assertUnlinked(items[1]!);
-  });
-
-  it("takes a removed element back, in front", () => {
-    const { list, items } = listOf("abc");
-    list.remove(items[0]!);
-    list.pushFront(items[0]!);
-
-    assertEquals(namesOf(list), "acb");
-    assertEquals(list.size, 3);
+    assertEquals(names(), "acb");
   });
 
   for (const [where, name, left] of moves()) {
-    it(`moves an element to the front ${where}`, () => {
-      const { list, items } = listOf("abc");
-      list.moveToFront(items.find((item) => item.name === name)!);
+    it(`moves a slot to the front ${where}`, () => {
+      const { list, slot, names, namesFromBack } = listOf("abc");
+      list.moveToFront(slot(name));
 
-      assertEquals(namesOf(list), left);
-      assertEquals(namesFromBack(list), reversed(left));
-      assertEquals(list.size, 3);
+      assertEquals(names(), left);
+      assertEquals(namesFromBack(), reversed(left));
     });
   }
 
-  it("moves its only element to the front and stays as it was", () => {
-    const { list, items } = listOf("a");
-    list.moveToFront(items[0]!);
+  it("moves its only slot to the front and stays as it was", () => {
+    const { list, slot, names, namesFromBack } = listOf("a");
+    list.moveToFront(slot("a"));
 
-    assertEquals(namesOf(list), "a");
-    assertEquals(namesFromBack(list), "a");
+    assertEquals(names(), "a");
+    assertEquals(namesFromBack(), "a");
+  });
+
+  it("finds the neighbour towards the front, and none of the first", () => {
+    const { list, slot } = listOf("ab");
+
+    assertEquals(list.before(slot("a")), slot("b"));
+    assertEquals(list.before(slot("b")), 0);
+  });
+
+  for (const [kept, left] of [["c", "c"], ["b", "cb"], ["a", "cba"]] as const) {
+    it(`leaves ${left} when all behind ${kept} is removed`, () => {
+      const { list, slot, names, namesFromBack } = listOf("abc");
+      list.removeBehind(slot(kept));
+
+      assertEquals(names(), left);
+      assertEquals(namesFromBack(), reversed(left));
+    });
+  }
+
+  it("is empty when all there is is removed", () => {
+    const { list, names } = listOf("abc");
+    list.removeBehind(0);
+
+    assertEquals(list.back, 0);
+    assertEquals(names(), "");
   });
 
   it("can be iterated over more than once", () => {
-    const { list } = listOf("abc");
+    const { names } = listOf("abc");
 
-    assertEquals([namesOf(list), namesOf(list)], ["cba", "cba"]);
+    assertEquals([names(), names()], ["cba", "cba"]);
   });
 
-  it("gives every element once when each is removed on the way", () => {
-    const { list } = listOf("abc");
+  it("gives every slot once when each is removed on the way", () => {
+    const { list, visit } = listOf("abc");
 
-    assertEquals(visit(list, (item) => list.remove(item)), "cba");
-    assertEquals(list.size, 0);
+    assertEquals(visit((slot) => list.remove(slot)), "cba");
+    assertEquals(list.back, 0);
   });
 
-  it("gives every element once when each is moved to the front on the way", () => {
-    const { list } = listOf("abc");
+  it("gives every slot once when each is moved to the front on the way", () => {
+    const { list, visit, names } = listOf("abc");
 
-    assertEquals(visit(list, (item) => list.moveToFront(item)), "cba");
-    assertEquals(namesOf(list), "abc");
+    assertEquals(visit((slot) => list.moveToFront(slot)), "cba");
+    assertEquals(names(), "abc");
   });
 
-  it("refuses to push an element that it holds, and stays as it was", () => {
-    const { list, items } = listOf("abc");
+  it("refuses to push a slot that it holds, and stays as it was", () => {
+    const { list, slot, names } = listOf("abc");
 
-    assertThrows(() => list.pushFront(items[0]!), TypeError, "in a list");
-    assertEquals(namesOf(list), "cba");
-    assertEquals(list.size, 3);
+    assertThrows(() => list.pushFront(slot("a")), TypeError, "in a list");
+    assertEquals(names(), "cba");
   });
 
-  it("refuses to push an element that another list holds", () => {
-    const { list, items } = listOf("abc");
-    const other = new LinkedList<Item>();
+  it("refuses a slot that another list holds", () => {
+    const { slots, slot, names } = listOf("abc");
+    const other = new LinkedList(slots, 2);
 
-    assertThrows(() => other.pushFront(items[0]!), TypeError, "in a list");
-    assertEquals(namesOf(list), "cba");
-    assertEquals(other.size, 0);
+    assertThrows(() => other.pushFront(slot("a")), TypeError, "in a list");
+    assertThrows(() => other.remove(slot("a")), TypeError, "not in this list");
+    assertThrows(() => other.moveToFront(slot("a")), TypeError);
+    assertEquals(names(), "cba");
+    assertEquals(other.back, 0);
   });
 
-  it("refuses to remove an element that another list holds", () => {
-    const { list, items } = listOf("abc");
-    const other = listOf("x").list;
+  it("refuses to remove a slot twice", () => {
+    const { list, slot, names } = listOf("abc");
+    list.remove(slot("a"));
 
-    assertThrows(() => other.remove(items[0]!), TypeError, "not in this list");
-    assertEquals(namesOf(list), "cba");
-    assertEquals(other.size, 1);
+    assertThrows(() => list.remove(slot("a")), TypeError, "not in this list");
+    assertEquals(names(), "cb");
   });
 
-  it("refuses to remove an element twice", () => {
-    const { list, items } = listOf("abc");
-    list.remove(items[0]!);
+  it("gives its sentinel back", () => {
+    const { slots, list } = listOf("");
+    const { end } = slots;
+    list.dispose();
+    slots.allocate();
 
-    assertThrows(() => list.remove(items[0]!), TypeError, "not in this list");
-    assertEquals(list.size, 2);
-  });
-
-  it("refuses to move an element that it does not hold", () => {
-    const { list } = listOf("abc");
-    const stranger = new Item("x");
-
-    assertThrows(() => list.moveToFront(stranger), TypeError);
-    assertFalse([...list].includes(stranger));
+    assertEquals(slots.end, end);
   });
 });
 
@@ -175,43 +168,62 @@ describe("LinkedList against arrays", () => {
 });
 
 const LISTS = 3;
-const ITEMS = "abcdef";
+const ITEMS = 6;
 
 interface Step {
-  readonly act: "pushFront" | "remove" | "moveToFront";
+  readonly act: "pushFront" | "remove" | "moveToFront" | "removeBehind";
   readonly list: number;
   readonly item: number;
 }
 
 function arbitraryStep(): fc.Arbitrary<Step> {
   return fc.record({
-    act: fc.constantFrom("pushFront", "remove", "moveToFront"),
+    act: fc.constantFrom("pushFront", "remove", "moveToFront", "removeBehind"),
     list: fc.nat(LISTS - 1),
-    item: fc.nat(ITEMS.length - 1),
+    item: fc.nat(ITEMS - 1),
   });
 }
 
 function playAll(steps: readonly Step[]): void {
-  const items = Array.from(ITEMS, (name) => new Item(name));
-  const lists = Array.from({ length: LISTS }, () => new LinkedList<Item>());
-  const arrays = lists.map((): Item[] => []);
+  const slots = new Slots();
+  const items = Array.from({ length: ITEMS }, () => slots.allocate());
+  const lists = Array.from(
+    { length: LISTS },
+    (_, index) => new LinkedList(slots, index + 1),
+  );
+  const arrays = lists.map((): number[] => []);
   for (const step of steps) {
     const item = items[step.item]!;
-    const isAllowed = playOnArrays(step, item, arrays);
-    const play = () => lists[step.list]![step.act](item);
-    if (isAllowed) play();
-    else assertThrows(play, TypeError);
+    if (step.act === "removeBehind") {
+      playRemoveBehind(slots, lists[step.list]!, arrays[step.list]!, item);
+    } else {
+      const isAllowed = playOnArrays(step, item, arrays);
+      const play = () => lists[step.list]![step.act](item);
+      if (isAllowed) play();
+      else assertThrows(play, TypeError);
+    }
     lists.forEach((list, index) => assertAgrees(list, arrays[index]!));
-    items.filter((item) => !arrays.flat().includes(item))
-      .forEach(assertUnlinked);
   }
+}
+
+/** Cuts a list behind an item that it holds; else takes all of it. */
+function playRemoveBehind(
+  slots: Slots,
+  list: LinkedList,
+  array: number[],
+  item: number,
+): void {
+  const index = array.indexOf(item);
+  const removed = array.splice(index + 1);
+  list.removeBehind(index === -1 ? 0 : item);
+  for (const slot of removed) slots.setWord(slot, LIST, 0);
 }
 
 /** Plays a step on the model, and tells whether it was allowed. */
 function playOnArrays(
   { act, list }: Step,
-  item: Item,
-  arrays: Item[][],
+  item: number,
+  arrays: number[][],
 ): boolean {
   const array = arrays[list]!;
   const index = array.indexOf(item);
@@ -224,29 +236,54 @@ function playOnArrays(
   return true;
 }
 
-function assertAgrees(list: LinkedList<Item>, array: readonly Item[]): void {
-  const names = array.map((item) => item.name).join("");
-  assertEquals(namesOf(list), names);
-  assertEquals(namesFromBack(list), reversed(names));
-  assertEquals(list.size, array.length);
-  assertStrictEquals(list.back, array.at(-1));
-  for (const item of array) assertStrictEquals(item.list, list);
+function assertAgrees(list: LinkedList, array: readonly number[]): void {
+  assertEquals([...list], array);
+  assertEquals(slotsFromBack(list), array.toReversed());
+  assertEquals(list.back, array.at(-1) ?? 0);
+  for (const slot of array) assert(list.has(slot));
 }
 
-function assertUnlinked(item: Item): void {
-  assertStrictEquals(item.list, undefined);
-  assertStrictEquals(item.previous, undefined);
-  assertStrictEquals(item.next, undefined);
+function slotsFromBack(list: LinkedList): number[] {
+  const found: number[] = [];
+  for (let slot = list.back; slot !== 0; slot = list.before(slot)) {
+    found.push(slot);
+    assert(found.length <= ITEMS, "the list does not end");
+  }
+  return found;
 }
 
-function listOf(names: string): { list: LinkedList<Item>; items: Item[] } {
-  const list = new LinkedList<Item>();
-  const items = Array.from(names, (name) => new Item(name));
-  for (const item of items) list.pushFront(item);
-  return { list, items };
+/** A list of slots with names, pushed one after the other. */
+function listOf(letters: string) {
+  const slots = new Slots();
+  const list = new LinkedList(slots, 1);
+  const byName = new Map<string, number>();
+  for (const name of letters) {
+    byName.set(name, slots.allocate());
+    list.pushFront(byName.get(name)!);
+  }
+  const nameOf = (slot: number) =>
+    [...byName.keys()].find((name) => byName.get(name) === slot);
+  /** Names in the order of iteration; cut short if that does not end. */
+  const visit = (act: (slot: number) => void) => {
+    let names = "";
+    for (const slot of list) {
+      if (names.length > letters.length) break;
+      names += nameOf(slot);
+      act(slot);
+    }
+    return names;
+  };
+  return {
+    slots,
+    list,
+    visit,
+    slot: (name: string) => byName.get(name)!,
+    names: () => visit(() => {}),
+    namesFromBack: () => slotsFromBack(list).map(nameOf).join(""),
+  };
 }
 
-/** Where an element is taken out of `cba`, its name, and what is left. */
+/** Where a slot is taken out of `cba`, its name, and what is left. */
 function removals(): readonly (readonly [string, string, string])[] {
   return [
     ["at the front", "c", "ba"],
@@ -255,39 +292,13 @@ function removals(): readonly (readonly [string, string, string])[] {
   ];
 }
 
-/** Where an element of `cba` is moved from, its name, and the new order. */
+/** Where a slot of `cba` is moved from, its name, and the new order. */
 function moves(): readonly (readonly [string, string, string])[] {
   return [
     ["from the front", "c", "cba"],
     ["from the middle", "b", "bca"],
     ["from the back", "a", "acb"],
   ];
-}
-
-/** Names in the order of iteration; cut short if that does not end. */
-function visit(list: LinkedList<Item>, act: (item: Item) => void): string {
-  let names = "";
-  const end = list.size * 2;
-  for (const item of list) {
-    names += item?.name;
-    if (item === undefined || names.length > end) break;
-    act(item);
-  }
-  return names;
-}
-
-function namesOf(list: LinkedList<Item>): string {
-  return visit(list, () => {});
-}
-
-function namesFromBack(list: LinkedList<Item>): string {
-  let names = "";
-  let element: ListElement | undefined = list.back;
-  while (element instanceof Item) {
-    names += element.name;
-    element = element.previous;
-  }
-  return names;
 }
 
 function reversed(text: string): string {

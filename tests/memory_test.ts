@@ -849,6 +849,48 @@ describe("MemoryProvider by name or URL", () => {
   });
 });
 
+describe("MemoryProvider.scan", () => {
+  it("gives full pages although sessions between them are gone", () => {
+    const provider = new MemoryProvider();
+    createMany(provider, 1000);
+    for (let number = 0; number < 1000; number++) {
+      if (number % 10 !== 0) provider.destroy(makeId(number));
+    }
+    const page = provider.scan(undefined, 60, START);
+    const rest = provider.scan(page.next, 60, START);
+
+    assertEquals([page.sessions.length, rest.sessions.length], [60, 40]);
+    assertEquals([page.total, rest.next], [100, undefined]);
+  });
+
+  it("refuses a cursor that no page named", () => {
+    const provider = new MemoryProvider();
+    for (const cursor of [A, "-1", "1.5", ""]) {
+      assertThrows(
+        () => provider.scan(cursor, 10, START),
+        TypeError,
+        "Cannot scan: a cursor is what the page before named as next",
+      );
+    }
+  });
+});
+
+describe("MemoryProvider and ids that cannot be minted", () => {
+  for (const id of ["", "short", "A".repeat(25), "é".repeat(24)]) {
+    it(`refuses to create ${id.length} times ${id[0] ?? "nothing"}`, () => {
+      const provider = new MemoryProvider();
+
+      assertThrows(
+        () => provider.create(id, makeRecord(), START),
+        TypeError,
+        "an id is 24 ASCII characters",
+      );
+      assertStrictEquals(provider.read(id, START), undefined);
+      assertEquals(provider.stats(), statsOf({}));
+    });
+  }
+});
+
 describe("MemoryProvider against a naive model", () => {
   it("agrees with it after any sequence of calls at any times", () => {
     fc.assert(

@@ -210,7 +210,8 @@ describe("the layers", () => {
         .map((next) => `${file} imports ${next}`)
     );
     assertEquals(breaches, [
-      "providers/memory/lane.ts imports providers/linked_list.ts",
+      "providers/linked_list.ts imports providers/memory/slots.ts",
+      "providers/memory/lanes.ts imports providers/linked_list.ts",
     ]);
   });
 

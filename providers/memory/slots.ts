@@ -1,0 +1,133 @@
+import type { SessionRecord } from "../../core/provider.ts";
+
+/** The first of the six words that hold the id, four characters each. */
+export const ID = 0;
+/** The first instant at which the session no longer exists: words 6 and 7. */
+export const EXPIRES_AT = 3;
+/** When the session was last used: words 8 and 9. */
+export const ACCESSED_AT = 4;
+/** The neighbour in the list towards the back. */
+export const NEXT = 10;
+/** The neighbour in the list towards the front. */
+export const PREVIOUS = 11;
+/** The number of the list that it is in, or 0. */
+export const LIST = 12;
+/** The next slot in the same bucket; see `id_table.ts`. */
+export const CHAIN = 13;
+/** How many bytes the data takes as text. */
+export const BYTES = 14;
+/** Bits that say more of it. */
+export const FLAGS = 15;
+
+/** Words of a slot. */
+const WORDS = 16;
+/** Instants that would fit into a slot. */
+const TIMES = WORDS / 2;
+const PAGE_BITS = 12;
+const PAGE_SIZE = 1 << PAGE_BITS;
+const PAGE_MASK = PAGE_SIZE - 1;
+
+/**
+ * Numbered places for sessions: sixteen 32-bit words each, and a record.
+ *
+ * A slot is one line of the processor's cache, and holds all that it takes to
+ * find a session, to see that it is live, and to move it in its list: what a
+ * request costs in a large store is waiting for memory, and this asks for the
+ * least of it. It is also nothing that the engine's collector has to follow.
+ *
+ * Slots come in pages, so that making room moves nothing, and a slot stays
+ * where it is as long as its session lives. There is no slot 0: as a link, 0
+ * means none.
+ */
+export class Slots {
+  readonly #words: Int32Array[] = [];
+  readonly #times: Float64Array[] = [];
+  readonly #records: (SessionRecord | undefined)[][] = [];
+  /** The slot freed last; the others follow by `NEXT`. */
+  #free = 0;
+  #end = 0;
+
+  constructor() {
+    this.allocate();
+  }
+
+  /** All slots given out so far are below this one. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** A slot that is in no list and has no record. */
+  allocate(): number {
+    const slot = this.#free;
+    if (slot === 0) return this.#extend();
+    this.#free = this.word(slot, NEXT);
+    this.setWord(slot, LIST, 0);
+    return slot;
+  }
+
+  /** Takes a slot back, and lets go of its record. */
+  free(slot: number): void {
+    this.setRecord(slot, undefined);
+    this.setWord(slot, NEXT, this.#free);
+    this.#free = slot;
+  }
+
+  word(slot: number, field: number): number {
+    const page = this.#words[slot >> PAGE_BITS] as Int32Array;
+    return page[(slot & PAGE_MASK) * WORDS + field] as number;
+  }
+
+  setWord(slot: number, field: number, value: number): void {
+    const page = this.#words[slot >> PAGE_BITS] as Int32Array;
+    page[(slot & PAGE_MASK) * WORDS + field] = value;
+  }
+
+  /** Whether these are the words of its id. */
+  hasId(
+    slot: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    e: number,
+    f: number,
+  ): boolean {
+    const page = this.#words[slot >> PAGE_BITS] as Int32Array;
+    const start = (slot & PAGE_MASK) * WORDS + ID;
+    return page[start] === a && page[start + 1] === b &&
+      page[start + 2] === c && page[start + 3] === d &&
+      page[start + 4] === e && page[start + 5] === f;
+  }
+
+  /** Milliseconds since the Unix epoch. */
+  time(slot: number, field: number): number {
+    const page = this.#times[slot >> PAGE_BITS] as Float64Array;
+    return page[(slot & PAGE_MASK) * TIMES + field] as number;
+  }
+
+  setTime(slot: number, field: number, value: number): void {
+    const page = this.#times[slot >> PAGE_BITS] as Float64Array;
+    page[(slot & PAGE_MASK) * TIMES + field] = value;
+  }
+
+  record(slot: number): SessionRecord | undefined {
+    return this.#records[slot >> PAGE_BITS]?.[slot & PAGE_MASK];
+  }
+
+  setRecord(slot: number, record: SessionRecord | undefined): void {
+    const page = this.#records[slot >> PAGE_BITS];
+    (page as (SessionRecord | undefined)[])[slot & PAGE_MASK] = record;
+  }
+
+  #extend(): number {
+    const slot = this.#end++;
+    if ((slot & PAGE_MASK) !== 0) return slot;
+    const buffer = new ArrayBuffer(
+      PAGE_SIZE * WORDS * Int32Array.BYTES_PER_ELEMENT,
+    );
+    this.#words.push(new Int32Array(buffer));
+    this.#times.push(new Float64Array(buffer));
+    this.#records.push(new Array(PAGE_SIZE).fill(undefined));
+    return slot;
+  }
+}
