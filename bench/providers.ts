@@ -74,6 +74,8 @@ interface Bare {
 /** A store with a provider and a bare client on it. */
 interface Store {
   readonly provider: Provider;
+  /** Another one on the same sessions, to measure `gc` on in its place. */
+  readonly collector?: Provider;
   /** Whether it collects; others expire by themselves. */
   readonly collects: boolean;
   readonly bare: Bare;
@@ -340,7 +342,8 @@ async function idleTick(milliseconds: number): Promise<number> {
 }
 
 /** Removes what expired, as the manager would two hours from now. */
-async function collect({ provider }: Store, visitors: Visitors) {
+async function collect(store: Store, visitors: Visitors) {
+  const { collector: provider = store.provider } = store;
   const now = Date.now() + 2 * HOUR * 1000;
   const idle = await idleTick(2000);
   const probe = new Probe();
@@ -558,16 +561,20 @@ async function eachId(
 function openSqlite(payload: () => string): Store {
   const folder = mkdtempSync(join(tmpdir(), "session-bench-"));
   const path = join(folder, "sessions.db");
-  const provider = new SqliteProvider(path);
-  const file = new DatabaseSync(join(folder, "bare.db"));
-  // As the provider has it.
+  const file = new DatabaseSync(path);
+  // As the provider has it in a file that it opened.
   file.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
 PRAGMA wal_autocheckpoint = 250; PRAGMA cache_size = -16384;
 CREATE TABLE bare (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL) STRICT`);
+  // On one connection: of two in a process of Deno, whose SQLite has one cache
+  // for all, the one that was first to fill it leaves none to the other.
+  const provider = new SqliteProvider(file);
+  const collector = new SqliteProvider(path);
   const select = file.prepare("SELECT data FROM bare WHERE id = ?");
   const update = file.prepare("UPDATE bare SET data = ? WHERE id = ?");
   return {
     provider,
+    collector,
     collects: true,
     bare: {
       reads: "SELECT",
@@ -576,15 +583,14 @@ CREATE TABLE bare (id TEXT NOT NULL PRIMARY KEY, data TEXT NOT NULL) STRICT`);
       write: (id) => update.run(payload(), id).changes === 1,
     },
     fillBare() {
-      file.prepare("ATTACH DATABASE ? AS filled").run(path);
-      file.prepare("INSERT INTO bare SELECT id, ? FROM filled.sessions").run(
+      file.prepare("INSERT INTO bare SELECT id, ? FROM sessions").run(
         payload(),
       );
-      file.exec("DETACH DATABASE filled");
     },
     footprint: () => [["files", folderSize(folder)]],
     close() {
       provider.close();
+      collector.close();
       file.close();
       rmSync(folder, { recursive: true });
     },
@@ -651,9 +657,19 @@ async function openPostgres(payload: () => string): Promise<Opened> {
     bare: {
       reads: "SELECT",
       writes: "UPDATE",
-      read: (id) => pool.query("SELECT data FROM bare WHERE id = $1", [id]),
+      // Prepared under a name, as the provider's are.
+      read: (id) =>
+        pool.query({
+          name: "bare-read",
+          text: "SELECT data FROM bare WHERE id = $1",
+          values: [id],
+        }),
       write: (id) =>
-        pool.query("UPDATE bare SET data = $1 WHERE id = $2", [payload(), id]),
+        pool.query({
+          name: "bare-write",
+          text: "UPDATE bare SET data = $1 WHERE id = $2",
+          values: [payload(), id],
+        }),
     },
     async fillBare() {
       await pool.query(

@@ -10,6 +10,9 @@
  * {@linkcode PostgresProvider.schema} returns. From then on the client needs
  * `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it and nothing else.
  *
+ * Statements are prepared once for each connection, which a pooler between the
+ * two may not carry; then say `prepare: false`.
+ *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so
  * that every call times out until the process makes a new client.
@@ -56,6 +59,7 @@ import {
   type OwnedClient,
   type PostgresClient,
   type PostgresParam,
+  send,
 } from "./postgres/client.ts";
 import {
   alteration,
@@ -81,6 +85,7 @@ export type {
   PostgresClient,
   PostgresParam,
   PostgresQueryClient,
+  PostgresStatement,
   PostgresUnsafeClient,
 } from "./postgres/client.ts";
 
@@ -93,6 +98,18 @@ export interface PostgresProviderOptions {
    * @default {"cloakroom_sessions"}
    */
   readonly table?: string | undefined;
+  /**
+   * Whether each connection keeps the statements that it has run, prepared under
+   * names that follow from their SQL, so that the server need not parse and plan
+   * them again. To be `false` behind a pooler that hands a connection on with
+   * each transaction and knows nothing of prepared statements (PgBouncer before
+   * 1.21, or with `max_prepared_statements = 0`), where connections are given
+   * `DISCARD ALL` or `DEALLOCATE ALL`, and for a client that takes SQL as a text
+   * and nothing else. A `Bun.SQL` of yours has an option of this name itself.
+   *
+   * @default {true}
+   */
+  readonly prepare?: boolean | undefined;
 }
 
 const DEFAULT_TABLE = "cloakroom_sessions";
@@ -119,6 +136,7 @@ export class PostgresProvider implements Provider {
   readonly #client: PostgresClient;
   readonly #isOwner: boolean;
   readonly #table: string;
+  readonly #preparesStatements: boolean;
   readonly #observers = new Set<RemovalObserver>();
   #preparing: Promise<void> | undefined;
   #isPrepared = false;
@@ -131,19 +149,20 @@ export class PostgresProvider implements Provider {
    * of a database, for a client that `close()` closes.
    * @param options See {@linkcode PostgresProviderOptions}.
    * @throws {TypeError} If the client has neither `query` nor `unsafe`, is a URL
-   * where no client is built in, the table's name is none, or there is an
-   * option of another name.
+   * where no client is built in, the table's name is none, `prepare` is no
+   * boolean, or there is an option of another name.
    */
   constructor(
     client: PostgresClient | URL | string,
     options: PostgresProviderOptions = {},
   ) {
-    const { table = DEFAULT_TABLE, ...others } = options;
+    const { table = DEFAULT_TABLE, prepare = true, ...others } = options;
     checkOptionNames("create PostgresProvider", others, []);
+    this.#preparesStatements = checkPrepare(prepare);
     this.#table = quoted(table);
     this.#isOwner = typeof client === "string" || client instanceof URL;
     this.#client = this.#isOwner
-      ? openBuiltIn(client as URL | string)
+      ? openBuiltIn(client as URL | string, prepare)
       : checkClient(client as PostgresClient);
   }
 
@@ -384,17 +403,26 @@ FROM pg_class WHERE oid = to_regclass($1::text)`,
     text: string,
     params: PostgresParam[],
   ): Promise<readonly string[]> {
-    const client = this.#client;
-    const answer = "unsafe" in client
-      ? await client.unsafe(text, params, { prepare: true })
-      : await client.query(text, params);
+    const answer = await send(
+      this.#client,
+      text,
+      params,
+      this.#preparesStatements,
+    );
     const rows: readonly Readonly<Record<string, string>>[] =
       Array.isArray(answer) ? answer : (answer as { rows: [] }).rows;
     return rows.map((row) => Object.values(row)[0] as string);
   }
 }
 
-/** Reads `postgres://user@host/database?table=shop.sessions`. */
+function checkPrepare(prepare: boolean): boolean {
+  if (typeof prepare === "boolean") return prepare;
+  throw new TypeError(
+    `Cannot create PostgresProvider: prepare must be true or false: received ${prepare}`,
+  );
+}
+
+/** Reads `postgres://user@host/database?table=shop.sessions&prepare=false`. */
 function fromUrl(url: URL | undefined): PostgresProvider {
   if (url === undefined) {
     throw new TypeError(
@@ -403,8 +431,18 @@ function fromUrl(url: URL | undefined): PostgresProvider {
   }
   const database = new URL(url);
   const table = database.searchParams.get("table") ?? undefined;
+  const prepare = database.searchParams.get("prepare") ?? "true";
   database.searchParams.delete("table");
-  return new PostgresProvider(database, { table });
+  database.searchParams.delete("prepare");
+  if (prepare === "true" || prepare === "false") {
+    return new PostgresProvider(database, {
+      table,
+      prepare: prepare === "true",
+    });
+  }
+  throw new TypeError(
+    `Cannot open provider postgres: prepare must be true or false: received ${prepare}`,
+  );
 }
 
 register("postgres", fromUrl);

@@ -63,11 +63,13 @@ import {
   type SqliteDatabase,
 } from "./sqlite/database.ts";
 import {
+  BEFORE_ALL_KEYS,
   type Columns,
   columnsOf,
   corrupt,
   ID,
   isDataOnly,
+  keyOf,
   patchOf,
   toParameters,
   toRecord,
@@ -103,11 +105,13 @@ export interface SqliteProviderOptions {
 /**
  * Sessions in a table, one row each.
  *
- * Every change is one statement; `gc` is one for every 50 sessions. `read`,
+ * Every change is one statement; `gc` takes three for every 50 sessions. `read`,
  * `create`, `update`, `touch` and `destroy` take time in the logarithm of the
  * sessions held; `gc`, `list` and `destroyAll` in what they find besides. A
  * touch rewrites a few bytes of a row, however long its data, and an update
- * merges the keys it names within the statement.
+ * merges the keys it names within the statement. Neither moves the session in
+ * the index by deadline: `gc` removes the expired in the order of the deadlines
+ * that they had when it last came to them, and files the others anew.
  */
 export class SqliteProvider implements Provider {
   readonly #source: Source;
@@ -143,12 +147,17 @@ export class SqliteProvider implements Provider {
 
   /** {@inheritDoc Provider.create} */
   create(id: string, record: NewSessionRecord, _now: number): boolean {
-    return changed(this.#open().create.run(id, ...toParameters(record)));
+    const { create } = this.#open();
+    const parameters = toParameters(record);
+    return changed(
+      create.run(keyOf(id), id, record.expiresAt, ...parameters),
+    );
   }
 
   /** {@inheritDoc Provider.read} */
   read(id: string, now: number): SessionRecord | undefined {
-    const row = this.#open().read.get(id, now) as object | undefined | null;
+    const { read } = this.#open();
+    const row = read.get(keyOf(id), id, now) as object | undefined | null;
     return row ? toRecord(columnsOf(row)) : undefined;
   }
 
@@ -161,31 +170,44 @@ export class SqliteProvider implements Provider {
   ): UpdateResult {
     const { updateData, updateAll } = this.#open();
     const { secretHash, version = null } = guard;
-    const data = patchOf(change);
-    const where = [id, now, secretHash, secretHash, now, version, version];
+    const { expiresAt } = change;
+    const merged = [now, expiresAt, patchOf(change)];
+    const where = [
+      keyOf(id),
+      id,
+      now,
+      secretHash,
+      secretHash,
+      now,
+      version,
+      version,
+    ];
     const isDone = this.#merge(() =>
-      isDataOnly(change)
-        ? updateData.run(now, change.expiresAt, data, ...where)
-        : updateAll.run(
-          now,
-          change.expiresAt,
-          data,
+      // It leaves the indexes alone, and a deadline that is brought forward.
+      isDataOnly(change) &&
+        changed(updateData.run(...merged, ...where, expiresAt)) ||
+      changed(
+        updateAll.run(
+          ...merged,
+          expiresAt,
           ...toReplacements(change),
           ...where,
-        )
+        ),
+      )
     );
     return isDone ? "done" : this.#refusal(id, guard, now);
   }
 
   /** {@inheritDoc Provider.touch} */
   touch(id: string, expiresAt: number, now: number): boolean {
-    return changed(this.#open().touch.run(now, expiresAt, id, now));
+    const { touch } = this.#open();
+    return changed(touch.run(now, expiresAt, keyOf(id), id, now));
   }
 
   /** {@inheritDoc Provider.destroy} */
   destroy(id: string): boolean {
     const { destroy } = this.#open();
-    return this.#durably(() => changed(destroy.run(id)));
+    return this.#durably(() => changed(destroy.run(keyOf(id), id)));
   }
 
   /**
@@ -200,9 +222,9 @@ export class SqliteProvider implements Provider {
     let removed = 0;
     while (removed < limit && !this.#isClosed) {
       const wanted = Math.min(GC_SLICE, limit - removed);
-      const count = this.#collect(now, wanted);
-      removed += count;
-      if (count < wanted) break;
+      const due = this.#open().due.all(now, wanted).length;
+      removed += this.#collect(now, wanted);
+      if (due < wanted) break;
       await setImmediate();
       this.#opened?.log?.exec("PRAGMA wal_checkpoint(PASSIVE)");
       await setImmediate();
@@ -235,7 +257,8 @@ export class SqliteProvider implements Provider {
 
   /** {@inheritDoc Provider.scan} */
   scan(cursor: string | undefined, limit: number, now: number): ScanPage {
-    const rows = this.#open().scan.all(cursor ?? "", now, limit) as object[];
+    const after = cursor === undefined ? BEFORE_ALL_KEYS : keyOf(cursor);
+    const rows = this.#open().scan.all(after, now, limit) as object[];
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
     let last: string | undefined;
@@ -264,8 +287,11 @@ export class SqliteProvider implements Provider {
     opened?.file?.close();
   }
 
+  /** Looks at so many sessions that are due, and removes the expired ones. */
   #collect(now: number, limit: number): number {
-    const rows = this.#open().gc.all(now, limit) as object[];
+    const { refile, gc } = this.#open();
+    refile.run(now, limit, now);
+    const rows = gc.all(now, limit, now) as object[];
     for (const row of rows) {
       const [id] = Object.values(row) as [string];
       for (const observer of this.#observers) observer("expired", id);
@@ -284,9 +310,9 @@ export class SqliteProvider implements Provider {
     return this.#opened = open(this.#source, this.#table);
   }
 
-  #merge(run: () => { readonly changes: number | bigint }): boolean {
+  #merge(run: () => boolean): boolean {
     try {
-      return changed(run());
+      return run();
     } catch (cause) {
       // This is json_patch() about a row: what it is given here is JSON.
       const isMalformed = cause instanceof Error &&

@@ -66,7 +66,7 @@ export class PostgresServer {
       ...["-c", "listen_addresses=127.0.0.1"],
       ...["-c", "unix_socket_directories="],
       // What a killed process has written survives; only a machine's end needs it.
-      ...["-c", "fsync=off", "-c", "max_connections=60"],
+      ...["-c", "fsync=off", "-c", "max_connections=200"],
       // A test that waits for ever fails instead.
       ...["-c", "lock_timeout=10s"],
     ]);

@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertGreater,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -168,6 +169,20 @@ describe("a Postgres provider", () => {
     }
   });
 
+  it("refuses a wish to prepare that is no boolean", () => {
+    const options = { prepare: "no" as unknown as boolean };
+    assertThrows(
+      () => new PostgresProvider(admin, options),
+      TypeError,
+      "Cannot create PostgresProvider: prepare must be true or false: received no",
+    );
+    assertThrows(
+      () => open("postgres://localhost/shop?prepare=no"),
+      TypeError,
+      "prepare must be true or false: received no",
+    );
+  });
+
   it("refuses an option that it does not have", () => {
     const options: object = { tabel: "sessions" };
     assertThrows(
@@ -267,6 +282,108 @@ describeOnServer("the client of a Postgres provider", () => {
     });
   }
 });
+
+for (const [name, connect] of Object.entries(connects)) {
+  // The others name their statements themselves.
+  const itIfNamed = name === "pg" ? it : it.skip;
+
+  describeOnServer(`prepared statements on ${name}`, () => {
+    itIfNamed("have one name for each table and SQL", async () => {
+      const client = connectPg(url(), 1);
+      for (const table of [newTable(), newTable()]) {
+        const provider = await makeProvider(table, client);
+        for (const number of [1, 2, 3]) {
+          await provider.create(makeId(number), makeRecord(), START);
+          await provider.read(makeId(number), START);
+        }
+      }
+      const { rows } = await client.query(
+        "SELECT name, statement FROM pg_prepared_statements",
+      );
+      const statements: { name: string; statement: string }[] = rows;
+      for (const each of statements) {
+        assertMatch(each.name, /^cloakroom_[\w-]{22}$/);
+      }
+      const reads = statements.filter(({ statement }) =>
+        statement.startsWith("SELECT json_build_array")
+      );
+      assertEquals(reads.length, 2);
+    });
+
+    itIfNamed("are left out when that is the wish", async () => {
+      const client = connectPg(url(), 1);
+      const options = { table: newTable(), prepare: false };
+      const provider = new PostgresProvider(client, options);
+      await provider.create(makeId(1), makeRecord(), START);
+      assertEquals((await provider.read(makeId(1), START))?.version, 1);
+      const { rowCount } = await client.query(
+        "SELECT FROM pg_prepared_statements",
+      );
+      assertEquals(rowCount, 0);
+    });
+
+    it("can be done without", async () => {
+      const client = connect(url());
+      const options = { table: newTable(), prepare: false };
+      const provider = new PostgresProvider(client, options);
+      await provider.create(makeId(1), makeRecord(), START);
+      const change = changeOf("a", 1);
+      assertEquals(
+        await provider.update(makeId(1), change, GUARD, START),
+        "done",
+      );
+      assertEquals((await provider.read(makeId(1), START))?.version, 2);
+    });
+
+    it("outlive a table that is dropped, made anew and altered", async () => {
+      const table = newTable();
+      const provider = await makeProvider(table, connect(url(), 1));
+      const use = async () => {
+        assert(await provider.create(makeId(1), makeRecord(), START));
+        const change = changeOf("a", 1);
+        assertEquals(
+          await provider.update(makeId(1), change, GUARD, START),
+          "done",
+        );
+        assertEquals((await provider.read(makeId(1), START))?.version, 2);
+        assert(await provider.destroy(makeId(1)));
+      };
+      // After five times the server may keep one plan for all.
+      for (let time = 0; time < 6; time++) await use();
+      await admin.query(`DROP TABLE ${table}`);
+      await assertRejects(use, Error, "does not exist");
+      await admin.query(PostgresProvider.schema(table));
+      await use();
+      await admin.query(`ALTER TABLE ${table} ADD COLUMN note text;
+        ALTER TABLE ${table} ALTER COLUMN version TYPE integer,
+        ALTER COLUMN label TYPE varchar(100)`);
+      await use();
+    });
+
+    it("are made again on a connection that replaces another", async () => {
+      const title = newTable();
+      const client = connect(`${url()}?application_name=${title}`, 1);
+      const provider = await makeProvider(title, client);
+      await provider.create(makeId(1), makeRecord(), START);
+      const { rowCount } = await admin.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = $1`,
+        [title],
+      );
+      assertEquals(rowCount, 1);
+      // A client may hear of it by the next statement only.
+      const version = async () => {
+        try {
+          return (await provider.read(makeId(1), START))?.version;
+        } catch {
+          return undefined;
+        }
+      };
+      await until(async () => await version() === 1);
+      assert(await provider.destroy(makeId(1)));
+    });
+  });
+}
 
 describeOnServer("the table of a Postgres provider", () => {
   it("is made once when many nodes come first", async () => {

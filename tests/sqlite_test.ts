@@ -146,7 +146,7 @@ describe("SqliteProvider and its file", () => {
     const file = newFile();
     const database = new DatabaseSync(file);
     create(new SqliteProvider(database), A);
-    setSchemaVersion(database, 2);
+    setSchemaVersion(database, 3);
     database.close();
     const provider = new SqliteProvider(file);
     assertThrows(() => provider.read(A, START), SessionError);
@@ -203,6 +203,24 @@ describe("SqliteProvider and its file", () => {
       executedBy(() => provider.update(A, change, GUARD, START)),
       [],
     );
+    provider.close();
+  });
+
+  it("gets one page from an update or touch that moves the deadline", () => {
+    const file = newFile();
+    const filler = new SqliteProvider(file);
+    for (let index = 0; index < 500; index++) create(filler, makeId(index));
+    filler.close();
+    // With a log that is new, and therefore grows with every page.
+    const provider = new SqliteProvider(file);
+    provider.touch(makeId(0), START + 2 * HOUR, START + 1);
+    const id = makeId(250);
+    const before = statSync(`${file}-wal`).size;
+    const change = { ...setting({}), expiresAt: START + 2 * HOUR };
+    provider.update(id, change, GUARD, START + HOUR / 2);
+    provider.touch(id, START + 3 * HOUR, START + HOUR);
+    const written = statSync(`${file}-wal`).size - before;
+    assertEquals(written, 2 * LOG_PAGE);
     provider.close();
   });
 
@@ -289,15 +307,17 @@ describe("SqliteProvider and a database that was handed in", () => {
     const database = new DatabaseSync(":memory:");
     const before = new SqliteProvider(database);
     create(before, A, { name: "Ada" });
-    setSchemaVersion(database, 2);
+    setSchemaVersion(database, 3);
     const provider = new SqliteProvider(database);
     for (
       const call of [() => provider.read(A, START), () => provider.clear()]
     ) {
-      const error = assertThrows(call, SessionError, "newer version");
+      const error = assertThrows(call, SessionError, "a newer version");
       assertEquals(error.code, "store-failed");
     }
     setSchemaVersion(database, 1);
+    assertThrows(() => provider.clear(), SessionError, "an older version");
+    setSchemaVersion(database, 2);
     assertEquals(dataOf(provider, A), { name: "Ada" });
     closeAll(before, provider, database);
   });
@@ -462,7 +482,50 @@ describe("a row that cannot be decoded", () => {
   });
 });
 
+describe("two ids under one key in SQLite", () => {
+  it("are told apart, and the second is refused", async () => {
+    const database = new DatabaseSync(":memory:");
+    const provider = new SqliteProvider(database);
+    create(provider, A, { name: "Ada" }, { principal: "ada" });
+    // The row of A becomes one of B, under the key of A.
+    database.prepare("UPDATE sessions SET id = ?").run(B);
+    assertEquals(provider.read(A, START), undefined);
+    assertFalse(create(provider, A, { name: "Eve" }));
+    const change = setting({ name: "Eve" });
+    assertEquals(provider.update(A, change, GUARD, START), "gone");
+    assertFalse(provider.touch(A, START + 2 * HOUR, START));
+    assertFalse(provider.destroy(A));
+    assertEquals(provider.list("ada", START).map(({ id }) => id), [B]);
+    assertEquals(await provider.gc(START + HOUR, 10), 1);
+    closeAll(provider, database);
+  });
+});
+
 describe("collection in SQLite", () => {
+  it("finds every expired session behind ones that were touched", async () => {
+    const provider = memory();
+    for (let index = 0; index < 250; index++) {
+      create(provider, makeId(index));
+      if (index % 5 === 0) continue;
+      provider.touch(makeId(index), START + 2 * HOUR + index, START + 1);
+    }
+    assertEquals(await provider.gc(START + HOUR, 20), 20);
+    assertEquals(await provider.gc(START + HOUR, 1000), 30);
+    assertEquals(await provider.gc(START + 2 * HOUR + 1, 1000), 1);
+    assertEquals(await provider.gc(START + 3 * HOUR, 1000), 199);
+    provider.close();
+  });
+
+  it("follows a deadline that an update of the data brings forward", async () => {
+    const provider = memory();
+    create(provider, A);
+    const change = { ...setting({ name: "Ada" }), expiresAt: START + 10 };
+    assertEquals(provider.update(A, change, GUARD, START), "done");
+    assertEquals(await provider.gc(START + 9, 10), 0);
+    assertEquals(await provider.gc(START + 10, 10), 1);
+    provider.close();
+  });
+
   it("takes the stalest first, however many it takes at a time", async () => {
     const provider = memory();
     const expected: string[] = [];

@@ -4,7 +4,7 @@ import { SessionError } from "../../core/errors.ts";
 import { COLUMNS } from "./row.ts";
 
 /** What a `SqliteProvider` binds to a statement. */
-export type SqliteParameter = string | number | null;
+export type SqliteParameter = string | number | bigint | null;
 
 /** What a `SqliteProvider` needs of a prepared statement. */
 export interface SqliteStatement {
@@ -61,7 +61,7 @@ const CHECKPOINT_PAGES = 250;
 const CACHE_KIB = 16_384;
 
 /** The version of the tables that this file makes and understands. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** The table of one file that says which version its other tables have. */
 export const SCHEMA_TABLE = "cloakroom_session_schema";
@@ -70,16 +70,23 @@ export const SCHEMA_TABLE = "cloakroom_session_schema";
  * Instants and timeouts are REAL because clocks and timeouts may have
  * fractions; SQLite stores whole ones as integers all the same. What a touch
  * changes keeps its length, so that SQLite overwrites it where it is and leaves
- * the pages with the data alone. A rowid, because long rows and random ids would
- * make the tree of a table without one large and scattered. Texts that can hold
- * any character are stored as JSON, since drivers lose NUL and lone surrogates.
+ * the pages with the data alone; for the same reason the index is not on the
+ * deadline but on one that the session had once, `collect_at`, which `gc` brings
+ * up to date when it comes to it. Texts that can hold any character are stored as
+ * JSON, since drivers lose NUL and lone surrogates.
+ *
+ * The rowid is a hash of the id, so that a session is found by a single search,
+ * where an index on the id would take a second one. A table without rowid would
+ * hold long rows in the inner nodes of its tree, which makes it a deep one.
  */
 const TABLE = `
 CREATE TABLE "@" (
-  id TEXT NOT NULL PRIMARY KEY,
+  key INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
   version INTEGER NOT NULL,
   accessed_at REAL NOT NULL,
   expires_at REAL NOT NULL,
+  collect_at REAL NOT NULL,
   secret_hash TEXT NOT NULL,
   renewed_at REAL NOT NULL,
   previous_hash TEXT,
@@ -94,7 +101,7 @@ CREATE TABLE "@" (
   fingerprint TEXT,
   data TEXT NOT NULL
 ) STRICT;
-CREATE INDEX "@_expires_at" ON "@" (expires_at);
+CREATE INDEX "@_collect_at" ON "@" (collect_at);
 CREATE INDEX "@_principal" ON "@" (principal) WHERE principal IS NOT NULL;
 `;
 
@@ -102,17 +109,23 @@ const UPDATE = `UPDATE "@" SET version = version + 1, accessed_at = ?,
   expires_at = ?, data = json_patch(data, ?)`;
 
 /** The braces: json_patch() would take any other JSON for an empty object. */
-const GUARD = `WHERE id = ? AND expires_at > ?
+const GUARD = `WHERE key = ? AND id = ? AND expires_at > ?
   AND (secret_hash = ? OR (previous_hash = ? AND previous_expires_at > ?))
   AND (? IS NULL OR version = ?) AND substr(data, 1, 1) = '{'`;
 
+/** The sessions to look at next; some of them may have been used since. */
+const DUE = `SELECT key FROM "@" WHERE collect_at <= ?
+    ORDER BY collect_at LIMIT ?`;
+
 const STATEMENTS = {
-  create: `INSERT INTO "@" (id, ${COLUMNS})
-    VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO NOTHING`,
-  read: `SELECT ${COLUMNS} FROM "@" WHERE id = ? AND expires_at > ?`,
-  updateData: `${UPDATE} ${GUARD}`,
+  create: `INSERT INTO "@" (key, id, collect_at, ${COLUMNS})
+    VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO NOTHING`,
+  read: `SELECT ${COLUMNS} FROM "@"
+    WHERE key = ? AND id = ? AND expires_at > ?`,
+  updateData: `${UPDATE} ${GUARD} AND collect_at <= ?`,
   updateAll: `${UPDATE},
+    collect_at = min(collect_at, ?),
     secret_hash = coalesce(?, secret_hash),
     renewed_at = coalesce(?, renewed_at),
     idle_timeout = coalesce(?, idle_timeout),
@@ -126,14 +139,16 @@ const STATEMENTS = {
     fingerprint = iif(?, ?, fingerprint)
     ${GUARD}`,
   touch: `UPDATE "@" SET accessed_at = ?, expires_at = max(expires_at, ?)
-    WHERE id = ? AND expires_at > ?`,
-  destroy: `DELETE FROM "@" WHERE id = ?`,
-  gc: `DELETE FROM "@" WHERE rowid IN (
-      SELECT rowid FROM "@" WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
-    ) RETURNING id`,
+    WHERE key = ? AND id = ? AND expires_at > ?`,
+  destroy: `DELETE FROM "@" WHERE key = ? AND id = ?`,
+  due: `SELECT 1 FROM "@" WHERE collect_at <= ? LIMIT ?`,
+  refile: `UPDATE "@" SET collect_at = expires_at
+    WHERE key IN (${DUE}) AND expires_at > ?`,
+  gc: `DELETE FROM "@" WHERE key IN (${DUE}) AND expires_at <= ?
+    RETURNING id`,
   list: `SELECT ${COLUMNS}, id FROM "@" WHERE principal = ? AND expires_at > ?`,
   scan: `SELECT ${COLUMNS}, id FROM "@"
-    WHERE id > ? AND expires_at > ? ORDER BY id LIMIT ?`,
+    WHERE key > ? AND expires_at > ? ORDER BY key LIMIT ?`,
   destroyAll: `DELETE FROM "@" WHERE principal = ? AND id IS NOT ?`,
   clear: `DELETE FROM "@"`,
 } as const;
@@ -251,9 +266,10 @@ function create(database: SqliteDatabase, table: string): void {
 
 function checkVersion(version: number, table: string): void {
   if (version === SCHEMA_VERSION) return;
+  const other = version > SCHEMA_VERSION ? "a newer" : "an older";
   throw new SessionError(
     "store-failed",
-    `Cannot open table ${table}: its schema is of a newer version of the library than this one, which knows version ${SCHEMA_VERSION}: received version ${version}`,
+    `Cannot open table ${table}: its schema is of ${other} version of the library than this one, which knows version ${SCHEMA_VERSION}: received version ${version}`,
   );
 }
 

@@ -43,6 +43,30 @@ export const COLUMNS =
   absolute_timeout, persistent, authenticated_at, principal, label,
   fingerprint, data`;
 
+const words = new Uint32Array(2);
+const joined = new BigInt64Array(words.buffer);
+
+/**
+ * Where a session is filed: 63 bits of a hash of its id, which is random. Among a
+ * million sessions one new id in nine trillion meets the key of another session,
+ * and is refused as if it were taken.
+ */
+export function keyOf(id: string): bigint {
+  let high = 0;
+  let low = 0;
+  for (let index = 0; index < id.length; index++) {
+    // FNV-1a twice; multiplying carries nothing down, so the shift does.
+    high = Math.imul(high ^ id.charCodeAt(index), 0x01000193);
+    low = Math.imul(low ^ high ^ high >>> 15, 0x85ebca6b);
+  }
+  words[0] = low;
+  words[1] = high >>> 1;
+  return joined[0] as bigint;
+}
+
+/** Less than the key of any session. */
+export const BEFORE_ALL_KEYS = -1n;
+
 /** The columns of a new row, in the order of `COLUMNS`. */
 export function toParameters(record: NewSessionRecord): SqliteParameter[] {
   return [
