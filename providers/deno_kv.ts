@@ -67,6 +67,8 @@ import {
   principalOf,
   readLive,
   readStored,
+  recordOf,
+  type Stored,
   toBytes,
   type Version,
 } from "./deno_kv/record.ts";
@@ -90,6 +92,8 @@ export interface DenoKvProviderOptions {
   readonly prefix?: string | undefined;
 }
 
+const DAY = 86_400_000;
+
 /** How many keys Deno KV reads in one go. */
 const MAX_READS = 10;
 
@@ -109,8 +113,10 @@ const MAX_REMEMBERED = 256;
 const MAX_EXPIRE_IN = 100 * 365 * 24 * 3600 * 1000;
 
 /**
- * Sessions in Deno KV, one key each, and one more for each that has a principal,
- * always written in the same atomic operation.
+ * Sessions in Deno KV, one key each, and one more in an index for each that has
+ * a principal. Where a write needs both, they are one atomic operation. The entry
+ * in the index lasts as long again as its session and two days more, so that it
+ * need not be written each time; one whose session has expired is passed over.
  *
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
@@ -156,13 +162,13 @@ export class DenoKvProvider implements Provider {
     now: number,
   ): Promise<boolean> {
     const after = { ...record, version: 1 };
-    const value = toBytes(after, encode(record.data));
+    const data = encode(record.data);
     return await this.#write(id, ABSENT, (entry) => {
       const before = readStored(entry)?.header;
       if (before !== undefined && before.expiresAt > now) {
         return { answer: false };
       }
-      const puts = this.#puts({ id, value, before, after, now });
+      const puts = this.#puts({ id, before, after, data, now });
       return { answer: true, puts };
     });
   }
@@ -184,16 +190,16 @@ export class DenoKvProvider implements Provider {
     now: number,
   ): Promise<UpdateResult> {
     return await this.#write(id, this.#recall(id), (entry) => {
-      const before = readLive(entry, now);
-      if (before === undefined || !isGuardMet(before, guard, now)) {
-        return { answer: "gone" };
-      }
+      const stored = readStored(entry);
+      if (!isLive(stored, now)) return { answer: "gone" };
+      const before = stored.header;
+      if (!isGuardMet(before, guard, now)) return { answer: "gone" };
       if (guard.version !== undefined && guard.version !== before.version) {
         return { answer: "conflict" };
       }
-      const after = applied(before, change, now);
-      const value = toBytes(after, encode(after.data));
-      const puts = this.#puts({ id, value, before, after, now });
+      const after = applied(recordOf(stored), change, now);
+      const data = encode(after.data);
+      const puts = this.#puts({ id, before, after, data, now });
       return { answer: "done", puts };
     });
   }
@@ -202,17 +208,14 @@ export class DenoKvProvider implements Provider {
   async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
     return await this.#write(id, this.#recall(id), (entry) => {
       const stored = readStored(entry);
-      if (stored === undefined || stored.header.expiresAt <= now) {
-        return { answer: false };
-      }
-      const before = stored.header;
+      if (!isLive(stored, now)) return { answer: false };
+      const { header: before, data } = stored;
       const after = {
         ...before,
         accessedAt: now,
         expiresAt: Math.max(before.expiresAt, expiresAt),
       };
-      const value = toBytes(after, stored.data);
-      const puts = this.#puts({ id, value, before, after, now });
+      const puts = this.#puts({ id, before, after, data, now });
       return { answer: true, puts };
     });
   }
@@ -356,17 +359,29 @@ export class DenoKvProvider implements Provider {
     });
   }
 
-  /** What replaces a record, and moves its entry in the index of principals. */
-  #puts({ id, value, before, after, now }: Replacement): readonly Put[] {
-    const remaining = Math.ceil(after.expiresAt - now);
-    const expireIn = Math.min(Math.max(remaining, 0), MAX_EXPIRE_IN);
+  /**
+   * What replaces a record, and moves its entry in the index of principals. An
+   * entry is to outlast its record by far, so that few writes need to renew it.
+   */
+  #puts({ id, before, after, data, now }: Replacement): readonly Put[] {
+    const { principal, expiresAt } = after;
+    const isSame = before?.principal === principal;
+    const known = isSame ? before?.indexedUntil : undefined;
+    const isIndexed = known !== undefined && known >= expiresAt;
+    const until = expiresAt + Math.max(expiresAt - now, DAY);
+    const indexedUntil = isIndexed ? known : until;
+    const value = principal === undefined
+      ? toBytes({ ...after, indexedUntil: undefined }, data)
+      : toBytes({ ...after, indexedUntil }, data);
+    const expireIn = lifetime(expiresAt, now);
     const puts: Put[] = [{ key: this.#recordKey(id), value, expireIn }];
-    const { principal } = after;
-    if (before?.principal !== undefined && before.principal !== principal) {
+    if (before?.principal !== undefined && !isSame) {
       puts.push({ key: this.#indexKey(before.principal, id) });
     }
-    if (principal !== undefined) {
-      puts.push({ key: this.#indexKey(principal, id), value: true, expireIn });
+    if (principal !== undefined && !isIndexed) {
+      const key = this.#indexKey(principal, id);
+      // The clocks of machines may differ by up to the extra day.
+      puts.push({ key, value: true, expireIn: lifetime(until + DAY, now) });
     }
     return puts;
   }
@@ -463,10 +478,21 @@ interface Plan<T> {
 
 interface Replacement {
   readonly id: string;
-  readonly value: Uint8Array;
   readonly before: Header | undefined;
   readonly after: Header;
+  /** The data of the new record. */
+  readonly data: string;
   readonly now: number;
+}
+
+function isLive(stored: Stored | undefined, now: number): stored is Stored {
+  return stored !== undefined && stored.header.expiresAt > now;
+}
+
+/** For how long Deno KV keeps something, in milliseconds. */
+function lifetime(expiresAt: number, now: number): number {
+  const remaining = Math.ceil(expiresAt - now);
+  return Math.min(Math.max(remaining, 0), MAX_EXPIRE_IN);
 }
 
 function withPuts(atomic: DenoKvAtomic, puts: readonly Put[]): DenoKvAtomic {

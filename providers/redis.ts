@@ -62,14 +62,26 @@ import { register } from "../core/registry.ts";
 import { digest, ID_LENGTH, mintSecret } from "../core/token.ts";
 import { BunConnection } from "./redis/bun.ts";
 import { Connection, type RedisClient, textOf } from "./redis/client.ts";
-import { corruptRecord, readRecord, recordText } from "./redis/record_text.ts";
+import {
+  corruptRecord,
+  fieldText,
+  readRecord,
+  recordText,
+} from "./redis/record_text.ts";
 import {
   type Coverage,
   timeToLive,
   touchArgs,
   updateArgs,
 } from "./redis/script_args.ts";
-import { DESTROY, INDEX, REPAIR, TOUCH, UPDATE } from "./redis/scripts.ts";
+import {
+  DESTROY,
+  INDEX,
+  REPAIR,
+  TOUCH,
+  UPDATE,
+  WRITE_ID_LENGTH,
+} from "./redis/scripts.ts";
 import { checkOptionNames } from "../core/option_names.ts";
 
 export type {
@@ -112,7 +124,7 @@ export class RedisProvider implements Provider {
   readonly #prefix: string;
   readonly #redis: Connection;
   readonly #owned: BunConnection | undefined;
-  readonly #writer = mintSecret().slice(0, 8);
+  readonly #writer = `.${mintSecret().slice(0, 8)}`;
   #writes = 0;
   #isClosed = false;
 
@@ -186,10 +198,11 @@ export class RedisProvider implements Provider {
       ? await this.#cover(id, principal, expiresAt, now)
       : undefined;
     const writeId = this.#nextWriteId();
-    const args = updateArgs({ change, guard, now, writeId });
+    const update = { change, guard, now, writeId };
     return await this.#covered(
       { id, expiresAt, now, coverage },
-      (indexed) => this.#redis.run(UPDATE, this.#keyOf(id), args(indexed)),
+      (indexed) =>
+        this.#redis.run(UPDATE, this.#keyOf(id), updateArgs(update, indexed)),
     );
   }
 
@@ -197,10 +210,11 @@ export class RedisProvider implements Provider {
   async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
     this.#checkOpen();
     if (!isId(id)) return false;
-    const args = touchArgs(expiresAt, now);
+    const touch = { expiresAt, now };
     const result = await this.#covered(
       { id, expiresAt, now, coverage: undefined },
-      (indexed) => this.#redis.run(TOUCH, this.#keyOf(id), args(indexed)),
+      (indexed) =>
+        this.#redis.run(TOUCH, this.#keyOf(id), touchArgs(touch, indexed)),
     );
     return result === "done";
   }
@@ -211,7 +225,7 @@ export class RedisProvider implements Provider {
     if (!isId(id)) return false;
     const whose = textOf(await this.#destroyIf(id, undefined));
     if (whose === undefined) return false;
-    if (whose !== "") {
+    if (whose !== "null") {
       // The record may be damaged, and so may be the principal in it.
       await this.#tidy(() => this.#unindex(JSON.parse(whose), [id]));
     }
@@ -384,7 +398,7 @@ export class RedisProvider implements Provider {
   }
 
   #destroyIf(id: string, principal: string | undefined): Promise<unknown> {
-    const owner = principal === undefined ? "" : JSON.stringify(principal);
+    const owner = fieldText(principal);
     return this.#redis.run(DESTROY, this.#keyOf(id), [owner]);
   }
 
@@ -411,7 +425,9 @@ export class RedisProvider implements Provider {
   }
 
   #nextWriteId(): string {
-    return `${this.#writer}${(this.#writes++).toString(36)}`;
+    const count = (this.#writes++).toString(36);
+    return this.#writer +
+      count.padStart(WRITE_ID_LENGTH - this.#writer.length, "0");
   }
 
   // Because ids have one length, no key of one prefix is a key of another.

@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertGreater,
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
@@ -41,6 +42,7 @@ if (skip) console.log(`deno_kv_test.ts is skipped for the most part: ${skip}`);
 const SECRET = makeHash("secret");
 const ID = makeId(1);
 const MAX_ATTEMPTS = 100;
+const DAY = 86_400_000;
 
 /** What comes in between a call and the database. */
 interface Interception {
@@ -621,7 +623,7 @@ describe("round trips to Deno KV", () => {
 });
 
 describe("what Deno KV holds", () => {
-  test("goes at the record's deadline at the earliest, index included", async (bench) => {
+  test("goes at the record's deadline at the earliest, and later in the index", async (bench) => {
     const id = ["session", "id", ID];
     const record = makeRecord({ principal: "ada" });
     await bench.provider.create(ID, record, START);
@@ -632,11 +634,37 @@ describe("what Deno KV holds", () => {
       bench.seen.sets as unknown,
       [
         { key: id, expireIn: 3_600_000 },
-        { key: index, expireIn: 3_600_000 },
+        { key: index, expireIn: 3_600_000 + 2 * DAY },
         { key: id, expireIn: 3_604_001 },
-        { key: index, expireIn: 3_604_001 },
       ],
     );
+  });
+
+  test("outlives in the index a session that is used on and on", async (bench) => {
+    const record = makeRecord({ principal: "ada" });
+    await bench.provider.create(ID, record, START);
+    let ends = START + (bench.seen.sets[1]?.expireIn ?? 0);
+    for (let hour = 1; hour < 100; hour++) {
+      const now = START + hour * 3_500_000;
+      const expiresAt = now + 3_600_000;
+      const count = bench.seen.sets.length;
+      if (hour % 2 === 0) await bench.provider.touch(ID, expiresAt, now);
+      else await bench.provider.update(ID, changeOf({ expiresAt }), guard, now);
+      for (const { key, expireIn } of bench.seen.sets.slice(count)) {
+        if (key[1] === "principal") ends = now + (expireIn ?? 0);
+      }
+      assertGreater(ends, expiresAt + DAY - 1, `hour ${hour}`);
+    }
+  });
+
+  test("indexes a session that comes back to a user it left", async (bench) => {
+    await bench.create({ principal: "ada" });
+    for (const principal of ["bob", null, "ada"]) {
+      await bench.provider.update(ID, changeOf({ principal }), guard, START);
+    }
+    assertEquals((await bench.provider.list("ada", START)).length, 1);
+    assertEquals(await bench.provider.list("bob", START), []);
+    assertEquals((await bench.keys()).length, 2);
   });
 
   test("can have a deadline that Deno KV cannot count to", async (bench) => {

@@ -15,14 +15,17 @@ import { after, before, describe, it } from "node:test";
 import { createClient, createCluster } from "redis";
 import { SessionError } from "../core/errors.ts";
 import type { SessionChange, SessionRecord } from "../core/provider.ts";
+import { applied, toRecord } from "../core/record.ts";
 import { open } from "../core/registry.ts";
 import { digest } from "../core/token.ts";
+import type { StoredValue } from "../core/value.ts";
 import { conformance } from "../providers/conformance.ts";
 import {
   type RedisClient,
   RedisProvider,
   type RedisSender,
 } from "../providers/redis.ts";
+import { keys, shape, storables, storedData } from "./_arbitraries.ts";
 import { Browser, Gate, Site } from "./_browser.ts";
 import { makeData, makeHash, makeId, makeRecord, START } from "./_records.ts";
 import {
@@ -529,6 +532,62 @@ describeOnServer("RedisProvider and the index of a user's sessions", () => {
   });
 });
 
+describeOnServer("RedisProvider and the lines of a record", () => {
+  const rig = useServer();
+
+  it("merges any change into any session as the core does", async () => {
+    const provider = rig.make();
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(storedData, mergedChanges, async (data, changes) => {
+        const id = makeId(number++);
+        const first = makeRecord({ data: makeData(Object.entries(data)) });
+        await provider.create(id, first, START);
+        let expected = toRecord(first, 1);
+        for (const change of changes) {
+          const result = await provider.update(id, change, GUARD, START);
+          assertEquals(result, "done");
+          expected = applied(expected, change, START);
+        }
+        const read = await provider.read(id, START) as SessionRecord;
+        assertEquals(shape(read), shape(expected));
+        const text = await rig.client.get(rig.prefixOf(provider) + id);
+        const lines = text?.split("\n").filter((line) => line.includes("\t"));
+        assertEquals(lines?.length, Object.keys(expected.data).length);
+      }),
+    );
+  });
+
+  it("tells a key from values that look like its line", async () => {
+    const provider = rig.make();
+    const texts = ['\n,"a",\t', '"a"', '\\n,"a",\\t1', "]", "\n]"];
+    const entries = texts.map((text, index) => [`${index}`, text] as const);
+    const data = makeData([...entries, ["a", 1], ["b", "a"]]);
+    await provider.create(A, makeRecord({ data, label: '"a",\t' }), START);
+    await provider.update(A, set("a", 2), GUARD, START);
+    const removal = { delete: ["b", "c"], expiresAt: START + HOUR };
+    await provider.update(A, removal, GUARD, START);
+    const record = await provider.read(A, START) as SessionRecord;
+    assertEquals(
+      { ...record.data },
+      { ...Object.fromEntries(entries), a: 2 },
+    );
+    assertEquals(record.label, '"a",\t');
+  });
+
+  it("keeps to itself what a change of the fields does not name", async () => {
+    const provider = rig.make();
+    await provider.create(A, fullRecord(), START);
+    const before = await provider.read(A, START) as SessionRecord;
+    const change = { ...set("name", 1), label: null, expiresAt: START + HOUR };
+    await provider.update(A, change, GUARD, START);
+    assertEquals(
+      await provider.read(A, START),
+      applied(before, change, START),
+    );
+  });
+});
+
 describeOnServer("RedisProvider and writes that come twice", () => {
   const rig = useServer();
 
@@ -616,7 +675,7 @@ describeOnServer("RedisProvider and records that it cannot read", () => {
     const provider = rig.make();
     await provider.create(A, makeRecord(), START);
     const key = `${rig.prefixOf(provider)}${A}`;
-    const newer = (await rig.client.get(key))?.replace(/^1/, "2") as string;
+    const newer = (await rig.client.get(key))?.replace(/^\[1/, "[2") as string;
     await rig.client.set(key, newer);
     await assertCorrupt(provider, A);
     assertEquals(await rig.client.get(key), newer);
@@ -821,6 +880,22 @@ describeOnServer("RedisProvider and a cluster that changes", () => {
     assertEquals(record.version, 1 + 4 * WRITES);
   });
 });
+
+/** A change of some keys, each of them set or deleted. */
+const mergedChange: fc.Arbitrary<SessionChange> = fc
+  .dictionary(keys, fc.option(storables, { nil: undefined }), { maxKeys: 4 })
+  .map((entries) => {
+    const written = Object.entries(entries);
+    const values = written.filter(([, value]) => value !== undefined);
+    const removed = written.filter(([, value]) => value === undefined);
+    return {
+      set: makeData(values as [string, StoredValue][]),
+      delete: removed.map(([key]) => key),
+      expiresAt: START + HOUR,
+    };
+  });
+
+const mergedChanges = fc.array(mergedChange, { maxLength: 4 });
 
 /** How often each of the writers below writes. */
 const WRITES = 100;

@@ -15,10 +15,16 @@ export type Version = Pick<DenoKvEntry, "value" | "versionstamp">;
 export const ABSENT: Version = { value: null, versionstamp: null };
 
 /** A record without its data. */
-export type Header = Omit<SessionRecord, "data">;
+export interface Header extends Omit<SessionRecord, "data"> {
+  /**
+   * Up to when the index of its principal is sure to have it, in milliseconds
+   * since the Unix epoch; missing if that is not known.
+   */
+  readonly indexedUntil?: number | undefined;
+}
 
 /** A record whose data is still text. */
-interface Stored {
+export interface Stored {
   readonly header: Header;
   readonly data: string;
 }
@@ -40,8 +46,11 @@ export function readLive(
 ): SessionRecord | undefined {
   const stored = readStored(entry);
   if (stored === undefined || stored.header.expiresAt <= now) return undefined;
-  const data = decodeData(stored.data);
-  return toRecord({ ...stored.header, data }, stored.header.version);
+  return recordOf(stored);
+}
+
+export function recordOf({ header, data }: Stored): SessionRecord {
+  return toRecord({ ...header, data: decodeData(data) }, header.version);
 }
 
 const encoder = new TextEncoder();
@@ -55,7 +64,7 @@ const FORMAT = 1;
  * string with a single character beyond Latin-1 at two bytes for each.
  */
 export function toBytes(record: Header, data: string): Uint8Array {
-  const { data: _, ...header } = record as SessionRecord;
+  const { data: _, ...header } = record as Header & { data?: unknown };
   const text = `${JSON.stringify({ format: FORMAT, ...header })}\n${data}`;
   const bytes = encoder.encode(text);
   if (bytes.length <= MAX_VALUE_SIZE) return bytes;
@@ -119,6 +128,7 @@ const FIELDS: Readonly<Record<keyof Header, string>> = {
   idleTimeout: "number",
   absoluteTimeout: "number",
   persistent: "boolean",
+  indexedUntil: "number?",
 };
 
 const CHECKS = Object.entries(FIELDS).map(([name, type]) => ({

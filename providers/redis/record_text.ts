@@ -1,57 +1,74 @@
-import { decode, encode } from "../../core/codec.ts";
+import { decodeParsed, encode } from "../../core/codec.ts";
 import { SessionError } from "../../core/errors.ts";
-import type {
-  NewSessionRecord,
-  SessionChange,
-  SessionRecord,
-} from "../../core/provider.ts";
-import {
-  emptyObject,
-  put,
-  type StoredData,
-  type StoredValue,
-} from "../../core/value.ts";
+import type { NewSessionRecord, SessionRecord } from "../../core/provider.ts";
+import { emptyObject, put, type StoredData } from "../../core/value.ts";
 
-// A session is one Redis string of lines. The first has a fixed width, so that
-// a touch can overwrite it in place:
+// A session is one Redis string: a JSON array, which a client parses in one go,
+// in lines, which a script finds and replaces without understanding them.
 //
-//   format, accessedAt, expiresAt, indexedUntil
+//   [1,accessedAt,expiresAt,indexedUntil
+//   ,version
+//   ,"names of the last writes"
+//   ,"secretHash"
+//   … the others of FIELDS, null where there is none …
+//   ,"key",⇥value
+//   … the others of the data …
+//   ]
 //
-// Then one line for each of LINES, and two for each session key: the key and
-// its value. All texts are JSON, which has no line breaks of its own, so that
-// the scripts can find and replace lines without understanding them.
+// The numbers of the first line have a fixed width, so that a touch can
+// overwrite them in place. A text in JSON has no line breaks and no tabs, so a
+// line break, a key, a comma and a tab are found nowhere but before its value.
 
 /** Of the format that this version writes. */
-export const FORMAT = "1";
+const FORMAT = 1;
+
+/** What a session begins with. */
+export const BEGINNING: string = `[${FORMAT},`;
 
 /** The characters of a number in the first line: no JavaScript number has more. */
 export const NUMBER_WIDTH = 25;
 
-/** What stands in the first line where there is no number. */
-export const NO_NUMBER: string = " ".repeat(NUMBER_WIDTH);
-
-/** The length of the first line, without its end. */
-const FIRST_LINE = FORMAT.length + 3 * (1 + NUMBER_WIDTH);
-
-/** The lines between the first one and the data, by their number. */
-export const LINES = {
-  version: 1,
-  writeIds: 2,
-  secretHash: 3,
-  previousHash: 4,
-  previousExpiresAt: 5,
-  principal: 6,
-  label: 7,
-  fingerprint: 8,
-  authenticatedAt: 9,
-  renewedAt: 10,
-  createdAt: 11,
-  idleTimeout: 12,
-  absoluteTimeout: 13,
-  persistent: 14,
+/**
+ * Where everything before the data stands in the array. From `secretHash` on,
+ * each has a line of its own.
+ */
+const ITEMS = {
+  format: 0,
+  accessedAt: 1,
+  expiresAt: 2,
+  indexedUntil: 3,
+  version: 4,
+  writeIds: 5,
+  secretHash: 6,
+  previousHash: 7,
+  previousExpiresAt: 8,
+  principal: 9,
+  label: 10,
+  fingerprint: 11,
+  authenticatedAt: 12,
+  renewedAt: 13,
+  createdAt: 14,
+  idleTimeout: 15,
+  absoluteTimeout: 16,
+  persistent: 17,
 } as const;
 
-const LINE_COUNT = Object.keys(LINES).length;
+/** The name of something that has a line of its own. */
+export type Field = Exclude<
+  keyof typeof ITEMS,
+  | "format"
+  | "accessedAt"
+  | "expiresAt"
+  | "indexedUntil"
+  | "version"
+  | "writeIds"
+>;
+
+/** The names of those lines, in order. */
+export const FIELDS: readonly Field[] = Object.keys(ITEMS)
+  .slice(ITEMS.secretHash) as Field[];
+
+const FIRST_KEY = ITEMS.secretHash + FIELDS.length;
 
 /** What is stored of a session beside its record. */
 export interface Bookkeeping {
@@ -70,30 +87,16 @@ export function recordText(
   { writeId, indexedUntil }: Bookkeeping,
 ): string {
   const { previous } = record;
-  const lines = [
-    [
-      FORMAT,
-      numberText(record.accessedAt),
-      numberText(record.expiresAt),
-      numberText(indexedUntil),
-    ].join(" "),
-    "1",
-    writeId,
-    JSON.stringify(record.secretHash),
-    optionalText(previous?.secretHash),
-    previous?.expiresAt ?? "",
-    optionalText(record.principal),
-    optionalText(record.label),
-    optionalText(record.fingerprint),
-    record.authenticatedAt ?? "",
-    record.renewedAt,
-    record.createdAt,
-    record.idleTimeout,
-    record.absoluteTimeout,
-    flagText(record.persistent),
-    ...dataLines(record.data),
-  ];
-  return `${lines.join("\n")}\n`;
+  const fields: { readonly [name in Field]?: unknown } = {
+    ...record,
+    previousHash: previous?.secretHash,
+    previousExpiresAt: previous?.expiresAt,
+  };
+  const lines = FIELDS.map((name) => `\n,${fieldText(fields[name])}`);
+  const { accessedAt, expiresAt } = record;
+  return beginningText(accessedAt, expiresAt) + numberText(indexedUntil) +
+    `\n,1\n,"${writeId}"` + lines.join("") + dataTexts(record.data).join("") +
+    "\n]";
 }
 
 /**
@@ -106,76 +109,55 @@ export function readRecord(
   text: string,
   now: number,
 ): SessionRecord | undefined {
-  const expiresAt = firstLineNumber(text, 1);
-  if (!text.startsWith(`${FORMAT} `) || text[FIRST_LINE] !== "\n") {
-    throw corruptRecord();
-  }
+  const items = parse(text);
+  if (items[ITEMS.format] !== FORMAT) throw corruptRecord();
+  const expiresAt = toNumber(items[ITEMS.expiresAt]);
   if (expiresAt <= now) return undefined;
-  const lines = text.split("\n");
-  // The last line ends too, so nothing stands after it.
-  if (lines.length < LINE_COUNT + 2 || lines.at(-1) !== "") {
-    throw corruptRecord();
-  }
-  return fromLines(lines, firstLineNumber(text, 0), expiresAt);
-}
-
-function fromLines(
-  lines: readonly string[],
-  accessedAt: number,
-  expiresAt: number,
-): SessionRecord {
-  const line = (name: keyof typeof LINES) => lines[LINES[name]] as string;
   return Object.freeze({
-    data: readData(lines),
-    version: readNumber(line("version")),
-    secretHash: readText(line("secretHash")),
-    renewedAt: readNumber(line("renewedAt")),
-    previous: readPrevious(line("previousHash"), line("previousExpiresAt")),
-    principal: optional(line("principal"), readText),
-    label: optional(line("label"), readText),
-    authenticatedAt: optional(line("authenticatedAt"), readNumber),
-    fingerprint: optional(line("fingerprint"), readText),
-    createdAt: readNumber(line("createdAt")),
-    accessedAt,
+    data: toData(items),
+    version: toNumber(items[ITEMS.version]),
+    secretHash: toText(items[ITEMS.secretHash]),
+    renewedAt: toNumber(items[ITEMS.renewedAt]),
+    previous: toPrevious(
+      items[ITEMS.previousHash],
+      items[ITEMS.previousExpiresAt],
+    ),
+    principal: optional(items[ITEMS.principal], toText),
+    label: optional(items[ITEMS.label], toText),
+    authenticatedAt: optional(items[ITEMS.authenticatedAt], toNumber),
+    fingerprint: optional(items[ITEMS.fingerprint], toText),
+    createdAt: toNumber(items[ITEMS.createdAt]),
+    accessedAt: toNumber(items[ITEMS.accessedAt]),
     expiresAt,
-    idleTimeout: readNumber(line("idleTimeout")),
-    absoluteTimeout: readNumber(line("absoluteTimeout")),
-    persistent: readFlag(line("persistent")),
+    idleTimeout: toNumber(items[ITEMS.idleTimeout]),
+    absoluteTimeout: toNumber(items[ITEMS.absoluteTimeout]),
+    persistent: toFlag(items[ITEMS.persistent]),
   });
 }
 
-/** The numbers and texts of the lines that a change replaces. */
-export function changedLines(change: SessionChange): string[] {
-  const { previous } = change;
-  const lines: [keyof typeof LINES, string | undefined][] = [
-    ["secretHash", changed(change.secretHash, JSON.stringify)],
-    ["previousHash", changed(previous, (it) => JSON.stringify(it.secretHash))],
-    ["previousExpiresAt", changed(previous, (it) => String(it.expiresAt))],
-    ["principal", changed(change.principal, JSON.stringify)],
-    ["label", changed(change.label, JSON.stringify)],
-    ["fingerprint", changed(change.fingerprint, JSON.stringify)],
-    ["authenticatedAt", changed(change.authenticatedAt, String)],
-    ["renewedAt", changed(change.renewedAt, String)],
-    ["idleTimeout", changed(change.idleTimeout, String)],
-    ["absoluteTimeout", changed(change.absoluteTimeout, String)],
-    ["persistent", changed(change.persistent, flagText)],
-  ];
-  return lines.flatMap(([name, text]) =>
-    text === undefined ? [] : [String(LINES[name]), text]
-  );
+/** Where a field stands among them, counted from 1 as Lua does. */
+export function fieldNumber(name: Field): number {
+  return ITEMS[name] - ITEMS.writeIds;
 }
 
-/** Each key of some data with its value, as they stand in the text. */
-export function dataLines(data: StoredData): string[] {
-  return Object.entries(data).flatMap(([key, value]) => [
-    JSON.stringify(key),
-    encode(value),
-  ]);
+/** The text of a field, or of one that is missing. */
+export function fieldText(value: unknown): string {
+  return JSON.stringify(value ?? null);
+}
+
+/** A session up to where it says how long it is indexed. */
+export function beginningText(accessedAt: number, expiresAt: number): string {
+  return `${BEGINNING}${numberText(accessedAt)},${numberText(expiresAt)},`;
 }
 
 /** A number of the first line. */
 export function numberText(value: number | undefined): string {
-  return value === undefined ? NO_NUMBER : String(value).padStart(NUMBER_WIDTH);
+  return String(value ?? null).padStart(NUMBER_WIDTH);
+}
+
+/** What stands before the value of a key. */
+export function keyText(key: string): string {
+  return `\n,${JSON.stringify(key)},\t`;
 }
 
 /** Says that a session was found and cannot be made out. */
@@ -186,74 +168,56 @@ export function corruptRecord(): SessionError {
   );
 }
 
-/** The text of a field that a change replaces, or forgets, or leaves alone. */
-function changed<T>(
-  value: T | null | undefined,
-  toText: (value: T) => string,
-): string | undefined {
-  if (value === undefined) return undefined;
-  return value === null ? "" : toText(value);
+function dataTexts(data: StoredData): string[] {
+  return Object.entries(data).map(([key, value]) =>
+    keyText(key) + encode(value)
+  );
 }
 
-function optionalText(text: string | undefined): string {
-  return text === undefined ? "" : JSON.stringify(text);
-}
-
-function flagText(flag: boolean): string {
-  return flag ? "1" : "0";
-}
-
-function firstLineNumber(text: string, index: number): number {
-  const from = FORMAT.length + 1 + index * (NUMBER_WIDTH + 1);
-  return readNumber(text.slice(from, from + NUMBER_WIDTH).trimStart());
-}
-
-function readData(lines: readonly string[]): StoredData {
-  const data = emptyObject();
-  const end = lines.length - 1;
-  for (let at = LINE_COUNT + 1; at < end; at += 2) {
-    if (at + 1 === end) throw corruptRecord();
-    put(data, readText(lines[at] as string), readValue(lines[at + 1]));
-  }
-  return Object.freeze(data);
-}
-
-function readValue(line: string | undefined): StoredValue {
-  return decode(line as string);
-}
-
-function readPrevious(
-  hash: string,
-  expiresAt: string,
-): SessionRecord["previous"] {
-  if (hash === "" && expiresAt === "") return undefined;
-  return Object.freeze({
-    secretHash: readText(hash),
-    expiresAt: readNumber(expiresAt),
-  });
-}
-
-function optional<T>(line: string, read: (line: string) => T): T | undefined {
-  return line === "" ? undefined : read(line);
-}
-
-function readText(line: string): string {
+function parse(text: string): readonly unknown[] {
   try {
-    const text: unknown = JSON.parse(line);
-    if (typeof text === "string") return text;
+    const items: unknown = JSON.parse(text);
+    if (Array.isArray(items)) return items;
   } catch {
     // The engine's own error quotes the text.
   }
   throw corruptRecord();
 }
 
-function readNumber(line: string): number {
-  const value = line === "" ? NaN : Number(line);
-  if (Number.isFinite(value)) return value;
+function toData(items: readonly unknown[]): StoredData {
+  const data = emptyObject();
+  for (let at = FIRST_KEY; at < items.length; at += 2) {
+    put(data, toText(items[at]), decodeParsed(items[at + 1]));
+  }
+  return Object.freeze(data);
+}
+
+function toPrevious(
+  secretHash: unknown,
+  expiresAt: unknown,
+): SessionRecord["previous"] {
+  if (secretHash === null && expiresAt === null) return undefined;
+  return Object.freeze({
+    secretHash: toText(secretHash),
+    expiresAt: toNumber(expiresAt),
+  });
+}
+
+function optional<T>(item: unknown, read: (item: unknown) => T): T | undefined {
+  return item === null ? undefined : read(item);
+}
+
+function toText(item: unknown): string {
+  if (typeof item === "string") return item;
   throw corruptRecord();
 }
 
-function readFlag(line: string): boolean {
-  if (line === "1" || line === "0") return line === "1";
+function toNumber(item: unknown): number {
+  if (typeof item === "number" && Number.isFinite(item)) return item;
+  throw corruptRecord();
+}
+
+function toFlag(item: unknown): boolean {
+  if (typeof item === "boolean") return item;
   throw corruptRecord();
 }

@@ -1,5 +1,14 @@
+import { encode } from "../../core/codec.ts";
 import type { SessionChange, UpdateGuard } from "../../core/provider.ts";
-import { changedLines, dataLines, numberText } from "./record_text.ts";
+import type { StoredValue } from "../../core/value.ts";
+import {
+  beginningText,
+  type Field,
+  fieldNumber,
+  fieldText,
+  keyText,
+  numberText,
+} from "./record_text.ts";
 
 /** The index entry that a write relies on. */
 export interface Coverage {
@@ -18,45 +27,41 @@ export interface Update {
   readonly writeId: string;
 }
 
-/** The arguments of the script `UPDATE`, given the index entry. */
+/**
+ * The arguments of the script `UPDATE`, given the index entry. As few as can be:
+ * each takes the client 0.2 µs and the server 0.15 µs.
+ */
 export function updateArgs(
   { change, guard, now, writeId }: Update,
-): (coverage: Coverage | undefined) => string[] {
-  const { expiresAt } = change;
-  const lines = changedLines(change);
-  const set = dataLines(change.set ?? {});
-  const removed = change.delete ?? [];
-  const before = [
-    String(now),
+  coverage: Coverage | undefined,
+): string[] {
+  const args = [
+    beginningText(now, change.expiresAt),
+    `\n,${JSON.stringify(guard.secretHash)}\n`,
     writeId,
-    JSON.stringify(guard.secretHash),
-    String(guard.version ?? ""),
-    timeToLive(expiresAt, now),
-    numberText(now),
-    numberText(expiresAt),
   ];
-  const after = [
-    String(lines.length / 2),
-    ...lines,
-    String(set.length / 2),
-    ...set,
-    ...removed.map((key) => JSON.stringify(key)),
-  ];
-  return (coverage) => [...before, ...coverageArgs(coverage), ...after];
+  if (guard.version !== undefined) args.push("version", String(guard.version));
+  if (coverage !== undefined) {
+    args.push("principal", JSON.stringify(coverage.principal));
+    args.push("until", numberText(coverage.until));
+  }
+  pushFields(args, change);
+  for (const [key, value] of Object.entries(change.set ?? {})) {
+    args.push(keyText(key) + encode(value as StoredValue));
+  }
+  for (const key of change.delete ?? []) args.push(keyText(key));
+  return args;
 }
 
 /** The arguments of the script `TOUCH`, given the index entry. */
 export function touchArgs(
-  expiresAt: number,
-  now: number,
-): (coverage: Coverage | undefined) => string[] {
-  const args = [
-    String(now),
-    timeToLive(expiresAt, now),
-    numberText(now),
-    numberText(expiresAt),
-  ];
-  return (coverage) => [...args, ...coverageArgs(coverage)];
+  { expiresAt, now }: { readonly expiresAt: number; readonly now: number },
+  coverage: Coverage | undefined,
+): string[] {
+  const args = [beginningText(now, expiresAt), timeToLive(expiresAt, now)];
+  if (coverage === undefined) return args;
+  args.push(JSON.stringify(coverage.principal), numberText(coverage.until));
+  return args;
 }
 
 /**
@@ -68,7 +73,23 @@ export function timeToLive(expiresAt: number, now: number): string {
   return String(Math.max(1, Math.ceil(expiresAt - now)));
 }
 
-function coverageArgs(coverage: Coverage | undefined): readonly string[] {
-  if (coverage === undefined) return ["", ""];
-  return [JSON.stringify(coverage.principal), numberText(coverage.until)];
+/** Adds the number and the text of each field that a change replaces. */
+function pushFields(args: string[], change: SessionChange): void {
+  const { previous } = change;
+  pushField(args, "secretHash", change.secretHash);
+  pushField(args, "previousHash", previous && previous.secretHash);
+  pushField(args, "previousExpiresAt", previous && previous.expiresAt);
+  pushField(args, "principal", change.principal);
+  pushField(args, "label", change.label);
+  pushField(args, "fingerprint", change.fingerprint);
+  pushField(args, "authenticatedAt", change.authenticatedAt);
+  pushField(args, "renewedAt", change.renewedAt);
+  pushField(args, "idleTimeout", change.idleTimeout);
+  pushField(args, "absoluteTimeout", change.absoluteTimeout);
+  pushField(args, "persistent", change.persistent);
+}
+
+function pushField(args: string[], name: Field, value: unknown): void {
+  if (value === undefined) return;
+  args.push(String(fieldNumber(name)), fieldText(value));
 }

@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto";
-import { FORMAT, LINES, NO_NUMBER, NUMBER_WIDTH } from "./record_text.ts";
+import {
+  BEGINNING,
+  fieldNumber,
+  FIELDS,
+  NUMBER_WIDTH,
+  numberText,
+} from "./record_text.ts";
 
 /** A script that the server runs in one atomic step. */
 export interface Script {
@@ -12,161 +18,187 @@ export interface Script {
 /** How long an index entry may look stale because its session is being written. */
 const SETTLING_MS = 3_600_000;
 
+/** The length of the name of a write. */
+export const WRITE_ID_LENGTH = 16;
+
+/** Of how many writes a session has the names. */
+const KNOWN_WRITES = 4;
+
 // Positions in Lua count from 1 and include the last one.
-const ACCESSED = FORMAT.length + 2;
+const ACCESSED = BEGINNING.length + 1;
 const EXPIRES = ACCESSED + NUMBER_WIDTH + 1;
-const INDEXED = EXPIRES + NUMBER_WIDTH + 1;
-const FIRST_LINE = INDEXED + NUMBER_WIDTH;
+const FIRST_LINE = EXPIRES + 2 * NUMBER_WIDTH + 1;
+
+const NUMBER = ".".repeat(NUMBER_WIDTH);
+
+/** Matches the first line: until when the session lasts, and is indexed. */
+const FIRST_LINE_PATTERN = `^%${BEGINNING}${NUMBER},(${NUMBER}),(${NUMBER})\\n`;
+
+/** Matches version and names of writes as well, up to the line of the secret. */
+const PATTERN = `${FIRST_LINE_PATTERN},(%d+)\\n,"([^"]*)"()`;
+
+// Where a field stands in the table that `fieldsOf` answers.
+const PREVIOUS_HASH = fieldNumber("previousHash");
+const PREVIOUS_EXPIRES_AT = fieldNumber("previousExpiresAt");
+const PRINCIPAL = fieldNumber("principal");
 
 const READERS = `
 local function numberAt(text, from)
   return tonumber(string.sub(text, from, from + ${NUMBER_WIDTH - 1}))
 end
 
-local function isReadable(text)
-  return string.sub(text, 1, ${FORMAT.length + 1}) == '${FORMAT} '
-    and string.sub(text, ${FIRST_LINE}, ${FIRST_LINE}) == '\\n'
-    and numberAt(text, ${EXPIRES}) ~= nil
-end
-
--- The lines after the first, up to the data, and where the data begins.
-local function linesOf(text)
-  local line, from = {}, ${FIRST_LINE + 1}
-  for number = 1, ${Object.keys(LINES).length} do
-    local to = string.find(text, '\\n', from, true)
+-- The texts of the fields, and where the line after them begins.
+local function fieldsOf(text, from)
+  local fields = {}
+  for number = 1, ${FIELDS.length} do
+    local to = string.find(text, '\\n', from + 1, true)
     if not to then return nil end
-    line[number] = string.sub(text, from, to - 1)
-    from = to + 1
+    fields[number] = string.sub(text, from + 2, to - 1)
+    from = to
   end
-  return line, from
+  return fields, from
 end
 `;
 
 /**
- * KEYS: session. ARGV: now, name of the write, guard's secret, guard's version
- * or nothing, time to live, accessedAt, expiresAt, principal indexed or nothing,
- * until when, count of lines, line numbers and texts, count of keys set, keys
- * and values, keys deleted.
+ * KEYS: session. ARGV: the beginning of the new text, the line of the guard's
+ * secret, the name of the write; by name, as far as given, the guard's version,
+ * the principal indexed and until when, and fields by number; the lines of keys
+ * set and, without a value, of keys deleted.
  */
 export const UPDATE: Script = script(`${READERS}
 local text = redis.call('GET', KEYS[1])
 if not text then return 'gone' end
-if not isReadable(text) then return 'corrupt' end
-if numberAt(text, ${EXPIRES}) <= tonumber(ARGV[1]) then return 'gone' end
-local line, from = linesOf(text)
-if not line then return 'corrupt' end
+local before, indexed, version, writes, from = string.match(text, '${PATTERN}')
+before = tonumber(before)
+if not before then return 'corrupt' end
+local now, expires = numberAt(ARGV[1], ${ACCESSED}), numberAt(ARGV[1], ${EXPIRES})
+if before <= now then return 'gone' end
 -- A client that lost the connection may send writes again that were done.
-local writes = ' ' .. line[${LINES.writeIds}] .. ' '
-if string.find(writes, ' ' .. ARGV[2] .. ' ', 1, true) then return 'done' end
-if line[${LINES.secretHash}] ~= ARGV[3] then
-  local ends = tonumber(line[${LINES.previousExpiresAt}])
-  if line[${LINES.previousHash}] ~= ARGV[3] or not ends
-    or ends <= tonumber(ARGV[1]) then return 'gone' end
-end
-if ARGV[4] ~= '' and line[${LINES.version}] ~= ARGV[4] then
-  return 'conflict'
-end
-local version = tonumber(line[${LINES.version}])
-if not version then return 'corrupt' end
-
-local before = line[${LINES.principal}]
-line[${LINES.version}] = string.format('%.0f', version + 1)
-line[${LINES.writeIds}] =
-  string.match(ARGV[2] .. writes, '^%S+ ?%S* ?%S* ?%S*')
-local at = 11
-for _ = 1, tonumber(ARGV[10]) do
-  line[tonumber(ARGV[at])] = ARGV[at + 1]
-  at = at + 2
+if string.find(writes, ARGV[3], 1, true) then return 'done' end
+if string.find(text, ARGV[2], from, true) ~= from then
+  local fields = fieldsOf(text, from)
+  if not fields then return 'corrupt' end
+  local ends = tonumber(fields[${PREVIOUS_EXPIRES_AT}])
+  if '\\n,' .. fields[${PREVIOUS_HASH}] .. '\\n' ~= ARGV[2]
+    or not ends or ends <= now then return 'gone' end
 end
 
-local principal = line[${LINES.principal}]
-local indexed = '${NO_NUMBER}'
-if principal ~= '' then
-  if principal == before then
-    indexed = string.sub(text, ${INDEXED}, ${FIRST_LINE - 1})
+local first = 4
+local known = tonumber(indexed)
+local isNamed = ARGV[first] and string.sub(ARGV[first], 1, 1) ~= '\\n'
+if isNamed or known and known < expires then
+  local fields, data = fieldsOf(text, from)
+  if not fields then return 'corrupt' end
+  local owner, named = fields[${PRINCIPAL}], {}
+  while ARGV[first] and string.sub(ARGV[first], 1, 1) ~= '\\n' do
+    named[ARGV[first]] = ARGV[first + 1]
+    first = first + 2
   end
-  local known = tonumber(indexed)
-  if principal == ARGV[8] and (not known or known < tonumber(ARGV[9])) then
-    indexed = ARGV[9]
+  if named['version'] and named['version'] ~= version then return 'conflict' end
+  for number = 1, #fields do
+    fields[number] = named[tostring(number)] or fields[number]
+  end
+
+  local principal = fields[${PRINCIPAL}]
+  if principal ~= owner then indexed = '${numberText(undefined)}' end
+  if principal ~= 'null' then
     known = tonumber(indexed)
+    if principal == named['principal']
+      and (not known or known < tonumber(named['until'])) then
+      indexed = named['until']
+      known = tonumber(indexed)
+    end
+    if not known or known < expires then return 'index' .. principal end
   end
-  if not known or known < tonumber(ARGV[7]) then
-    return 'index' .. principal
-  end
+  text = '\\n,' .. table.concat(fields, '\\n,') .. string.sub(text, data)
+  from = 1
 end
 
+if string.sub(text, -2) ~= '\\n]' then return 'corrupt' end
 local parts = {
-  '${FORMAT} ' .. ARGV[6] .. ' ' .. ARGV[7] .. ' ' .. indexed .. '\\n',
-  table.concat(line, '\\n') .. '\\n',
+  ARGV[1] .. indexed .. '\\n,' .. version + 1 .. '\\n,"' .. ARGV[3]
+    .. string.sub(writes, 1, ${(KNOWN_WRITES - 1) * WRITE_ID_LENGTH}) .. '"'
 }
-local count = tonumber(ARGV[at])
-at = at + 1
-if at > #ARGV then
-  parts[3] = string.sub(text, from)
+if #ARGV < first then
+  parts[2] = string.sub(text, from)
+elseif #ARGV == first then
+  -- One key, as most often: 2.5 µs, where the way below takes 4.4 µs.
+  local line = ARGV[first]
+  local tab = string.find(line, '\\t', 1, true)
+  local at = string.find(text, string.sub(line, 1, tab), from, true)
+  local to = at and string.find(text, '\\n', at + 1, true) or #text - 1
+  parts[2] = string.sub(text, from, (at or to) - 1)
+  parts[3] = tab < #line and line or ''
+  parts[4] = string.sub(text, to)
 else
-  local replaced, added = {}, {}
-  for _ = 1, count do
-    replaced[ARGV[at]] = true
-    added[#added + 1] = ARGV[at] .. '\\n' .. ARGV[at + 1] .. '\\n'
-    at = at + 2
+  local names, lines = {}, {}
+  for index = first, #ARGV do
+    local name = string.match(ARGV[index], '^[^\\t]*\\t')
+    names[index] = name
+    lines[name] = name == ARGV[index] and '' or ARGV[index]
   end
-  for index = at, #ARGV do replaced[ARGV[index]] = true end
-  while from <= #text do
-    local key = string.find(text, '\\n', from, true)
-    local value = key and string.find(text, '\\n', key + 1, true)
-    if not value then return 'corrupt' end
-    if not replaced[string.sub(text, from, key - 1)] then
-      parts[#parts + 1] = string.sub(text, from, value)
-    end
-    from = value + 1
+  parts[2] = string.gsub(string.sub(text, from, -3),
+    '(\\n[^\\t\\n]*\\t)[^\\n]*', function(name)
+      local line = lines[name]
+      lines[name] = nil
+      return line
+    end)
+  for index = first, #ARGV do
+    parts[#parts + 1] = lines[names[index]]
   end
-  parts[#parts + 1] = table.concat(added)
+  parts[#parts + 1] = '\\n]'
 end
-redis.call('SET', KEYS[1], table.concat(parts), 'PX', ARGV[5])
+redis.call('SET', KEYS[1], table.concat(parts),
+  'PX', math.max(1, math.ceil(expires - now)))
 return 'done'
 `);
 
 /**
- * KEYS: session. ARGV: now, time to live, accessedAt, expiresAt, principal
- * indexed or nothing, until when.
+ * KEYS: session. ARGV: the beginning of the new text, time to live, and the
+ * principal indexed and until when, if any.
  */
 export const TOUCH: Script = script(`${READERS}
-local first = redis.call('GETRANGE', KEYS[1], 0, ${FIRST_LINE - 1})
-if first == '' then return 'gone' end
-if not isReadable(first) then return 'corrupt' end
-local before = numberAt(first, ${EXPIRES})
-if before <= tonumber(ARGV[1]) then return 'gone' end
-local expires, timeToLive = ARGV[4], ARGV[2]
+local text = redis.call('GETRANGE', KEYS[1], 0, ${FIRST_LINE - 1})
+if text == '' then return 'gone' end
+local ends, indexed = string.match(text, '${FIRST_LINE_PATTERN}')
+local before = tonumber(ends)
+if not before then return 'corrupt' end
+local now, expires = numberAt(ARGV[1], ${ACCESSED}), numberAt(ARGV[1], ${EXPIRES})
+if before <= now then return 'gone' end
+local beginning, timeToLive = ARGV[1], ARGV[2]
 -- A deadline never moves back: this request may know an earlier lifetime.
-if before > tonumber(expires) then
-  expires = string.sub(first, ${EXPIRES}, ${EXPIRES + NUMBER_WIDTH - 1})
-  timeToLive = math.ceil(before - tonumber(ARGV[1]))
+if before > expires then
+  expires = before
+  beginning = string.sub(beginning, 1, ${EXPIRES - 1}) .. ends .. ','
+  timeToLive = math.ceil(before - now)
 end
-local indexed = string.sub(first, ${INDEXED}, ${FIRST_LINE - 1})
 local known = tonumber(indexed)
-if known and known < tonumber(expires) then
-  local line = linesOf(redis.call('GET', KEYS[1]))
-  if not line then return 'corrupt' end
-  local principal = line[${LINES.principal}]
-  if principal ~= ARGV[5] then return 'index' .. principal end
-  indexed = ARGV[6]
+if known and known < expires then
+  text = redis.call('GET', KEYS[1])
+  local from = select(5, string.match(text, '${PATTERN}'))
+  local fields = from and fieldsOf(text, from)
+  if not fields then return 'corrupt' end
+  local principal = fields[${PRINCIPAL}]
+  if principal ~= ARGV[3] then return 'index' .. principal end
+  indexed = ARGV[4]
 end
-redis.call('SETRANGE', KEYS[1], ${ACCESSED - 1},
-  ARGV[3] .. ' ' .. expires .. ' ' .. indexed)
+redis.call('SETRANGE', KEYS[1], 0, beginning .. indexed)
 redis.call('PEXPIRE', KEYS[1], timeToLive)
 return 'done'
 `);
 
 /**
- * KEYS: session. ARGV: the principal whose it must be, or nothing. Answers the
- * principal whose it was, empty if nobody's, or nil if nothing was removed.
+ * KEYS: session. ARGV: the principal whose it must be, or `null`. Answers the
+ * principal whose it was, `null` if nobody's, or nil if nothing was removed.
  */
 export const DESTROY: Script = script(`${READERS}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
-local line = isReadable(text) and linesOf(text)
-local principal = line and line[${LINES.principal}] or ''
-if ARGV[1] ~= '' and principal ~= ARGV[1] then return false end
+local from = select(5, string.match(text, '${PATTERN}'))
+local fields = from and fieldsOf(text, from)
+local principal = fields and fields[${PRINCIPAL}] or 'null'
+if ARGV[1] ~= 'null' and principal ~= ARGV[1] then return false end
 redis.call('DEL', KEYS[1])
 return principal
 `);
