@@ -156,8 +156,13 @@ export function cookieValueAt(header: string, at: number): string {
 
 function startsPair(header: string, at: number): boolean {
   let before = at - 1;
-  while (header[before] === " " || header[before] === "\t") before--;
+  // Engines are slow to find that there is nothing at -1.
+  while (before >= 0 && isBlank(header[before])) before--;
   return before < 0 || header[before] === ";";
+}
+
+function isBlank(character: string | undefined): boolean {
+  return character === " " || character === "\t";
 }
 
 const SAME_SITE: ReadonlyMap<unknown, string> = new Map([

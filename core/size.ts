@@ -36,7 +36,7 @@ const LARGE = 1024;
 /** Keeps the size of a stored value, if that is worth it. */
 export function rememberSize(value: StoredValue, size: number): void {
   if (size < LARGE || typeof value !== "object" || value === null) return;
-  if (Object.isFrozen(value)) sizes.set(value, size);
+  if (!Object.isExtensible(value)) sizes.set(value, size);
 }
 
 function rememberedSize(value: StoredValue): number {

@@ -95,7 +95,9 @@ export function isPlainObject(value: object): boolean {
  * cannot be.
  */
 function isShareable(value: StoredValue): boolean {
-  return typeof value !== "object" || value === null || Object.isFrozen(value);
+  if (typeof value !== "object" || value === null) return true;
+  // What is not frozen here is extensible; Bun looks at all items for isFrozen.
+  return !Object.isExtensible(value);
 }
 
 /** Freezes a container if nothing in it can change. */

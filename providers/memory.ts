@@ -305,23 +305,20 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * The record of a slot. A touch writes two numbers and a flag; the frozen
-   * record catches up when somebody reads it.
+   * The record of a slot. A touch writes two numbers and a flag, and whoever
+   * reads gets a record of their own then: one that is kept would be garbage
+   * with the next touch, but old by then, and so the dearest kind.
    */
   #recordAt(slot: number): SessionRecord {
     const slots = this.#slots;
     const record = slots.record(slot) as SessionRecord;
-    const flags = slots.word(slot, FLAGS);
-    if ((flags & TOUCHED) === 0) return record;
-    const fresh = toRecord(
+    if ((slots.word(slot, FLAGS) & TOUCHED) === 0) return record;
+    return toRecord(
       record,
       record.version,
       slots.time(slot, ACCESSED_AT),
       slots.time(slot, EXPIRES_AT),
     );
-    slots.setRecord(slot, fresh);
-    slots.setWord(slot, FLAGS, flags & ~TOUCHED);
-    return fresh;
   }
 
   /** Puts a record into a slot that is in no index by principal. */

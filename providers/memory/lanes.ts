@@ -69,8 +69,9 @@ export class Lanes {
   }
 
   /** Puts a session that came back in front of those that did before. */
-  promote(slot: number, idleTimeout = this.#laneAt(slot).idleTimeout): void {
+  promote(slot: number, idleTimeout?: number): void {
     const lane = this.#laneAt(slot);
+    idleTimeout ??= lane.idleTimeout;
     if (lane.idleTimeout === idleTimeout && lane.established.has(slot)) {
       lane.established.moveToFront(slot);
       return;
