@@ -1,4 +1,4 @@
 import { managerCases } from "./_bodies/manager.ts";
-import { registerBenches } from "./_register.ts";
+import { benchSize, registerBenches } from "./_register.ts";
 
-registerBenches(await managerCases(1e5));
+await registerBenches(managerCases(benchSize()));

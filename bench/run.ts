@@ -1,143 +1,199 @@
 /**
- * Runs `deno bench` several times and prints the medians as tables, in
- * nanoseconds for each operation and as multiples of the floor of each group.
- * The number of rounds may follow as an argument.
+ * Measures, on Deno and on Bun, and writes the results into README.md:
+ *
+ * `deno task bench [SECTION…] [--rounds N] [--dry-run] [--tiny]`
+ *
+ * A section is called by its name or by its file; without one, all are run.
+ * `--dry-run` prints the results and leaves the page alone; `--tiny` runs
+ * everything once on the smallest sizes, to see that it works.
  *
  * @module
  */
+import { parseArgs } from "node:util";
+import { sizeName } from "./_bodies/bench_case.ts";
+import { circumstances, withResults } from "./_page.ts";
+import { Progress, type Step } from "./_progress.ts";
+import { findRuntimes, output, type Runtime } from "./_runtimes.ts";
+import {
+  BENCHES,
+  type BenchSection,
+  PROGRAMS,
+  type ProgramSection,
+  type Section,
+} from "./_sections.ts";
+import { type Report, Tables } from "./_tables.ts";
 
-/** What `deno bench --json` prints, as far as it is used here. */
-interface Report {
-  readonly runtime: string;
-  readonly cpu: string;
-  readonly benches: readonly {
-    readonly group: string;
-    readonly name: string;
-    readonly baseline: boolean;
-    readonly results: readonly { readonly ok?: { readonly avg: number } }[];
-  }[];
+/** A step, and what it adds to the results of its section. */
+interface PlannedStep extends Step {
+  readonly run: () => Promise<void>;
 }
 
-/** One row of a table: an operation done one way, at several sizes. */
-interface Row {
-  readonly operation: string;
+/** A section, what has to be run for it, and its results after that. */
+interface PlannedSection {
   readonly name: string;
-  readonly cells: Map<string, Cell>;
+  readonly steps: readonly PlannedStep[];
+  readonly results: () => string;
+  /** The files and folders that are written then. */
+  readonly paths: readonly string[];
 }
 
-/** What each round measured. */
-interface Cell {
-  readonly nanoseconds: number[];
-  readonly ratios: number[];
-}
+/** The smallest number of sessions, for trials. */
+const TRIAL_SIZE = 1e3;
 
-const rounds = Number(Deno.args[0] ?? 3);
-const rows = new Map<string, Row>();
-let report: Report | undefined;
-for (let round = 1; round <= rounds; round++) {
-  console.error(`round ${round} of ${rounds}`);
-  report = await measure();
-  collect(report);
-}
-if (report === undefined) {
-  throw new RangeError(
-    `Cannot run benches: rounds must be at least 1: received ${Deno.args[0]}`,
-  );
-}
-printTables(report);
+const ROOT = `${import.meta.dirname}/..`;
+const PAGE = "bench/README.md";
+const PLOTS = "bench/plots";
 
-async function measure(): Promise<Report> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["bench", "-A", "--json", import.meta.dirname ?? "bench"],
-    stdin: "null",
-    stderr: "inherit",
-  });
-  const { success, stdout } = await command.output();
-  const text = new TextDecoder().decode(stdout);
-  if (success) return JSON.parse(text);
-  throw new Error(`Cannot run benches: deno bench failed:\n${text}`);
-}
-
-function collect({ benches }: Report): void {
-  let floor = NaN;
-  for (const { group, name, baseline, results } of benches) {
-    const [, label = name, operations] = /^(.*) \(× (\d+)\)$/.exec(name) ?? [];
-    const nanoseconds = (results[0]?.ok?.avg ?? NaN) / Number(operations);
-    if (baseline) floor = nanoseconds;
-    const cell = cellOf(group, label);
-    cell.nanoseconds.push(nanoseconds);
-    cell.ratios.push(nanoseconds / floor);
+const { values: options, positionals: names } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "3" },
+    "dry-run": { type: "boolean", default: false },
+    tiny: { type: "boolean", default: false },
+  },
+});
+const isTrial = options.tiny;
+const rounds = isTrial ? 1 : countOf(options.rounds);
+checkNames();
+const runtimes = await findRuntimes(ROOT);
+const plan = [
+  ...BENCHES.filter(isWanted).map(planBenches),
+  ...PROGRAMS.filter(isWanted).map(planProgram),
+];
+const progress = new Progress(plan.flatMap(({ steps }) => steps));
+for (const section of plan) {
+  if (isTrial) {
+    await tryOut(section);
+  } else {
+    for (const step of section.steps) await progress.run(step, step.run);
   }
+  await publish(section);
 }
 
-/** The cell of a group such as `gc of all, 1e6`. */
-function cellOf(group: string, name: string): Cell {
-  const comma = group.lastIndexOf(", ");
-  const operation = group.slice(0, comma);
-  const key = `${operation}\n${name}`;
-  const row = rows.get(key) ?? { operation, name, cells: new Map() };
-  rows.set(key, row);
-  const size = group.slice(comma + 2);
-  const cell = row.cells.get(size) ?? { nanoseconds: [], ratios: [] };
-  row.cells.set(size, cell);
-  return cell;
+/** Nothing is timed, so the runtimes may share the processor. */
+async function tryOut({ steps }: PlannedSection): Promise<void> {
+  const ends = await Promise.allSettled(
+    steps.map((step) => progress.run(step, step.run)),
+  );
+  const failure = ends.find((end) => end.status === "rejected");
+  if (failure !== undefined) throw failure.reason;
 }
 
-function printTables({ runtime, cpu }: Report): void {
-  console.log(
-    `${runtime}, V8 ${Deno.version.v8}, ${cpu}, ` +
-      `${navigator.hardwareConcurrency} cores, medians of ${rounds} rounds\n`,
-  );
-  const bySizes = Map.groupBy(
-    rows.values(),
-    ({ cells }) => [...cells.keys()].join(" | "),
-  );
-  for (const [sizes, some] of bySizes) {
-    printTable("ns for each operation", sizes, some, costOf);
+/** Every round runs every size on every runtime, in turns. */
+function planBenches({ name, file, sizes }: BenchSection): PlannedSection {
+  const tables = new Map(runtimes.map((runtime) => [runtime, new Tables()]));
+  const steps: PlannedStep[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const size of sizesOf(sizes)) {
+      for (const [runtime, table] of tables) {
+        steps.push({
+          name: size === undefined
+            ? `${name}, ${runtime.name}`
+            : `${name}, ${sizeName(size)}, ${runtime.name}`,
+          round: `round ${round} of ${rounds}`,
+          run: async () => table.add(await bench(runtime, file, size)),
+        });
+      }
+    }
   }
-  for (const [sizes, some] of bySizes) {
-    const passes = some.filter(({ operation }) =>
-      /^gc of (?!none)/.test(operation)
+  return { name, steps, results: () => resultsOf(tables), paths: [PAGE] };
+}
+
+/** One `undefined` where there is no size to choose. */
+function sizesOf(sizes: readonly number[]): readonly (number | undefined)[] {
+  if (sizes.length === 0) return [undefined];
+  return isTrial ? [TRIAL_SIZE] : sizes;
+}
+
+async function bench(
+  runtime: Runtime,
+  file: string,
+  size: number | undefined,
+): Promise<Report> {
+  const path = `bench/${file}`;
+  const args = runtime.name === "Deno"
+    ? ["bench", "-A", "--no-check", "--json", path]
+    : [path, "--json"];
+  const env = {
+    ...(size === undefined ? {} : { BENCH_SIZE: String(size) }),
+    BENCH_TRIAL: isTrial ? "1" : "0",
+  };
+  return JSON.parse(await output({ runtime, args, env }, ROOT));
+}
+
+/** A program does its rounds itself. */
+function planProgram(section: ProgramSection): PlannedSection {
+  const { name, file, draws = false, startsRuntimes = false } = section;
+  const texts = new Map<Runtime, string>();
+  // A trial must not replace what was measured.
+  const isDrawn = draws && !isTrial && !options["dry-run"];
+  const args = [
+    `bench/${file}`,
+    ...(isTrial ? ["--tiny"] : ["--rounds", String(rounds)]),
+    ...(isDrawn ? ["--svg", PLOTS] : []),
+  ];
+  const hosts = startsRuntimes ? runtimes.slice(0, 1) : runtimes;
+  const steps = hosts.map((runtime) => ({
+    name: startsRuntimes ? name : `${name}, ${runtime.name}`,
+    round: "all rounds",
+    run: async () => {
+      const runner = runtime.name === "Deno" ? ["run", "-A"] : [];
+      const text = await output({ runtime, args: [...runner, ...args] }, ROOT);
+      texts.set(runtime, text.trim());
+    },
+  }));
+  const paths = isDrawn ? [PAGE, PLOTS] : [PAGE];
+  const results = () =>
+    startsRuntimes
+      ? [circumstances(runtimes, rounds), ...texts.values()].join("\n\n")
+      : resultsOf(texts);
+  return { name, steps, results, paths };
+}
+
+function resultsOf(texts: ReadonlyMap<Runtime, Tables | string>): string {
+  const parts = [...texts].map(([{ name }, text]) => `### ${name}\n\n${text}`);
+  return [circumstances(runtimes, rounds), ...parts].join("\n\n");
+}
+
+/** Writes the results of a section as soon as it is done. */
+async function publish(
+  { name, results, paths }: PlannedSection,
+): Promise<void> {
+  const text = results();
+  const file = `${ROOT}/${PAGE}`;
+  const page = withResults(await Deno.readTextFile(file), name, text);
+  if (isTrial) return;
+  if (options["dry-run"]) return console.log(`## ${name}\n\n${text}\n`);
+  await Deno.writeTextFile(file, page);
+  const [deno] = runtimes;
+  const args = ["fmt", "-q", ...paths];
+  await output({ runtime: deno as Runtime, args }, ROOT);
+}
+
+function isWanted(section: Section): boolean {
+  return names.length === 0 || names.some((name) => isCalled(section, name));
+}
+
+function isCalled({ name, file }: Section, wanted: string): boolean {
+  return wanted === name || wanted === file || wanted === `bench/${file}`;
+}
+
+function checkNames(): void {
+  const sections: readonly Section[] = [...BENCHES, ...PROGRAMS];
+  for (const wanted of names) {
+    if (sections.some((section) => isCalled(section, wanted))) continue;
+    const known = sections.map(({ name }) => name).join(", ");
+    throw new RangeError(
+      `Cannot run benches: sections are ${known}: received ${wanted}`,
     );
-    if (passes.length === 0) continue;
-    printTable("removed in a second", sizes, passes, throughputOf);
   }
 }
 
-function printTable(
-  title: string,
-  sizes: string,
-  some: readonly Row[],
-  textOf: (cell: Cell) => string,
-): void {
-  console.log(`| ${title} | | ${sizes} |`);
-  console.log(`| --- | --- |${" --: |".repeat(sizes.split(" | ").length)}`);
-  for (const { operation, name, cells } of some) {
-    const texts = [...cells.values()].map(textOf);
-    console.log(`| ${operation} | ${name} | ${texts.join(" | ")} |`);
-  }
-  console.log();
-}
-
-function costOf({ nanoseconds, ratios }: Cell): string {
-  const spread = (Math.max(...nanoseconds) - Math.min(...nanoseconds)) / 2;
-  const ratio = median(ratios);
-  return `${rounded(median(nanoseconds))} ± ${rounded(spread)}` +
-    (ratio === 1 ? "" : ` (${ratio.toFixed(ratio < 10 ? 2 : 0)} ×)`);
-}
-
-function throughputOf({ nanoseconds }: Cell): string {
-  return `${(1000 / median(nanoseconds)).toFixed(1)} million`;
-}
-
-function rounded(value: number): string {
-  return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const low = sorted[Math.ceil(middle) - 1] as number;
-  const high = sorted[Math.floor(middle)] as number;
-  return (low + high) / 2;
+function countOf(text: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count > 0) return count;
+  throw new RangeError(
+    `Cannot run benches: rounds must be a positive whole number: received ${text}`,
+  );
 }

@@ -1,6 +1,6 @@
 /**
  * Checks everything that is not a test: format, lint, types, documentation,
- * the examples in it, and what would be published.
+ * the examples in it, the benchmarks, and what would be published.
  *
  * @module
  */
@@ -25,6 +25,8 @@ await run("examples in the documentation", [
   "core/",
   "providers/",
 ]);
+// Whether they work, not how fast anything is.
+await run("benchmarks", ["run", "-A", "bench/run.ts", "--tiny"]);
 await run("publish", [
   "publish",
   "--dry-run",

@@ -8,6 +8,9 @@
 export interface BenchCase {
   /** What it is compared within. */
   readonly group: string;
+  /** What varies between groups of that name: a number of sessions, a length. */
+  readonly column?: string | undefined;
+  /** What does it; starts with `ours: ` where that is this library. */
   readonly name: string;
   /** Whether the others of its group are compared with it. */
   readonly isFloor: boolean;
@@ -16,12 +19,18 @@ export interface BenchCase {
   /** The measured body. */
   readonly run: () => number | Promise<number>;
   /** Brings everything to where `run` starts; not measured. */
-  readonly prepare?: () => void;
+  readonly prepare?: (() => void | Promise<void>) | undefined;
   /** Throws if `run` left something wrong behind; not measured. */
-  readonly verify?: () => void;
+  readonly verify?: (() => void) | undefined;
   /** How many calls suffice, where one takes long. */
-  readonly calls?: number;
+  readonly calls?: number | undefined;
 }
+
+/** What all cases of a group have in common. */
+export type Task = Pick<BenchCase, "group" | "column" | "operations" | "calls">;
+
+/** One way of doing a task. */
+export type Candidate = Pick<BenchCase, "name" | "run" | "prepare" | "verify">;
 
 /**
  * How many operations make one call of `run` where nothing else says: enough
@@ -29,6 +38,18 @@ export interface BenchCase {
  * each call are then nanoseconds for each operation.
  */
 export const CALLS = 1000;
+
+/** The cases of one group; the first candidate is the floor. */
+export function compare(
+  task: Task,
+  candidates: readonly Candidate[],
+): BenchCase[] {
+  return candidates.map((candidate, index) => ({
+    ...task,
+    ...candidate,
+    isFloor: index === 0,
+  }));
+}
 
 /** Throws unless a set-up gives the right answer. */
 export function expect(isRight: boolean, what: string): void {

@@ -1,15 +1,10 @@
 import type { NewSessionRecord } from "../../core/provider.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
-import { type BenchCase, expect, sizeName } from "./bench_case.ts";
-import {
-  idsOf,
-  newRecord,
-  type Population,
-  randomNumbers,
-  randomRows,
-  shuffled,
-  START,
-} from "./population.ts";
+import { type BenchCase, compare, expect, sizeName } from "./bench_case.ts";
+import { newRecord, type Population, START } from "./population.ts";
+import { randomNumbers, shuffled } from "./random.ts";
+import { Stage } from "./stage.ts";
+import { idsOf, randomRows } from "./tape.ts";
 
 /** How many sessions the manager lets a provider remove in one call. */
 const BATCH = 1000;
@@ -21,25 +16,20 @@ const PASSES = 10_000;
 const IDLE_TIMEOUT = 3600;
 
 /** A pass that finds nothing to remove. */
-export function idleGcCases(population: Population): BenchCase[] {
-  const base = {
-    group: `gc of none, ${sizeName(population.size)}`,
-    operations: PASSES,
-  };
-  return [
+export function idleGcCases(
+  stage: Stage<Population>,
+  size: number,
+): BenchCase[] {
+  const prepare = () => stage.enter();
+  const column = sizeName(size);
+  return compare({ group: "gc of none", column, operations: PASSES }, [
+    { name: "Map, first value", prepare, run: () => mapPasses(stage.value) },
     {
-      ...base,
-      name: "Map, first value",
-      isFloor: true,
-      run: () => mapPasses(population),
+      name: "ours: MemoryProvider.gc",
+      prepare,
+      run: () => providerPasses(stage.value),
     },
-    {
-      ...base,
-      name: "MemoryProvider.gc",
-      isFloor: false,
-      run: () => providerPasses(population),
-    },
-  ];
+  ]);
 }
 
 /** All that a `Map` kept in order of expiry would have to look at. */
@@ -67,36 +57,34 @@ function providerPasses({ provider, now }: Population): number {
  * them at once, 10 for a tenth beside nine tenths that live on.
  */
 export function gcCases(size: number, generations: number): BenchCase[] {
-  const operations = size / generations;
+  const map = new Stage(() => new AgingMap(size, generations));
+  const provider = new Stage(() => new AgingProvider(size, generations));
   const share = generations === 1 ? "all" : `${100 / generations} %`;
-  const base = {
-    group: `gc of ${share}, ${sizeName(size)}`,
-    operations,
-    ...(size > 1e3 ? { calls: size < 1e6 ? 4 : 1 } : {}),
+  const task = {
+    group: `gc of ${share}`,
+    column: sizeName(size),
+    operations: size / generations,
+    calls: size > 1e3 ? (size < 1e6 ? 4 : 1) : undefined,
   };
-  let map: AgingMap | undefined;
-  let provider: AgingProvider | undefined;
-  return [
+  return compare(task, [
     {
-      ...base,
       name: "Map.delete",
-      isFloor: true,
-      prepare: () => (map ??= new AgingMap(size, generations)).age(),
-      run: () => map?.collect() ?? 0,
+      prepare: async () => {
+        await map.enter();
+        map.value.age();
+      },
+      run: () => map.value.collect(),
     },
     {
-      ...base,
-      name: "MemoryProvider.gc",
-      isFloor: false,
-      prepare: () => {
-        // Only one store at a time, or else each pays for the other's memory.
-        map = undefined;
-        (provider ??= new AgingProvider(size, generations)).age();
+      name: "ours: MemoryProvider.gc",
+      prepare: async () => {
+        await provider.enter();
+        provider.value.age();
       },
-      run: () => provider?.collect() ?? 0,
-      verify: () => provider?.verify(),
+      run: () => provider.value.collect(),
+      verify: () => provider.value.verify(),
     },
-  ];
+  ]);
 }
 
 /**

@@ -1,91 +1,138 @@
+import type { NewSessionRecord } from "../../core/provider.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
-import { type BenchCase, expect, sizeName } from "./bench_case.ts";
-import {
-  idsOf,
-  newRecord,
-  randomNumbers,
-  randomRows,
-  START,
-  Tape,
-} from "./population.ts";
+import { type BenchCase, compare, expect, sizeName } from "./bench_case.ts";
+import { newRecord, START } from "./population.ts";
+import { randomNumbers } from "./random.ts";
+import { Stage } from "./stage.ts";
+import { idsOf, randomRows, Tape } from "./tape.ts";
 
-const FLOOD = 1_000_000;
-const BOUND = 20_000;
-const ESTABLISHED = 10_000;
+const MAX_FLOOD = 1_000_000;
 const IDLE_TIMEOUT = 3600;
 
-/** A million visitors who never come back, and ten thousand who did. */
-export function floodCases(): BenchCase[] {
-  const random = randomNumbers(FLOOD);
-  const regulars = idsOf(randomRows(ESTABLISHED, random));
-  const visitors = new Tape(randomRows(FLOOD, random));
-  const record = newRecord("", START, IDLE_TIMEOUT);
-  const base = {
-    group: `flood, ${sizeName(FLOOD)}`,
-    operations: FLOOD,
-    calls: 1,
+/**
+ * Visitors who never come back, against a store that is full at `size` sessions,
+ * half of which did come back: each visitor takes the place of another one.
+ */
+export function floodCases(size: number): BenchCase[] {
+  const visitors = Math.min(MAX_FLOOD, size * 10);
+  const map = new Stage(() => new FloodedMap(size, visitors));
+  const provider = new Stage(() => new FloodedProvider(size, visitors));
+  const task = {
+    group: "flood",
+    column: sizeName(size),
+    operations: visitors,
+    calls: visitors > 10_000 ? 1 : undefined,
   };
-  let map = new Map<string, unknown>();
-  let provider = new MemoryProvider();
-  return [
+  return compare(task, [
     {
-      ...base,
       name: "Map.set, and Map.delete of the oldest",
-      isFloor: true,
-      prepare: () => {
-        map = new Map(regulars.map((id) => [id, record]));
-      },
-      run: () => floodMap(map, visitors, record),
-      verify: () => {
-        expect(regulars.every((id) => map.has(id)), "flood of the Map");
-      },
+      prepare: () => map.enter(),
+      run: () => map.value.flood(),
+      verify: () => map.value.verify(),
     },
     {
-      ...base,
-      name: "MemoryProvider.create",
-      isFloor: false,
-      prepare: () => {
-        provider = new MemoryProvider({ maxSessions: BOUND });
-        for (const id of regulars) {
-          provider.create(id, record, START);
-          provider.touch(id, record.expiresAt, START);
-        }
-      },
-      run: () => {
-        let created = 0;
-        for (let left = FLOOD; left > 0; left--) {
-          if (provider.create(visitors.nextId(), record, START)) created++;
-        }
-        return created;
-      },
-      verify: () => {
-        const { sessions, evicted } = provider.stats();
-        const areSpared = regulars.every((id) =>
-          provider.read(id, START) !== undefined
-        );
-        expect(areSpared && sessions === BOUND, "flood of the provider");
-        expect(evicted === FLOOD - (BOUND - ESTABLISHED), "eviction");
-      },
+      name: "ours: MemoryProvider.create",
+      prepare: () => provider.enter(),
+      run: () => provider.value.flood(),
+      verify: () => provider.value.verify(),
     },
-  ];
+  ]);
 }
 
-/** Keeps the latest ten thousand visitors beside the regulars. */
-function floodMap(
-  map: Map<string, unknown>,
-  visitors: Tape,
-  record: unknown,
-): number {
-  const recent: string[] = [];
-  let created = 0;
-  for (let index = 0; index < FLOOD; index++) {
-    const id = visitors.nextId();
-    const slot = index % (BOUND - ESTABLISHED);
-    const oldest = recent[slot];
-    if (oldest !== undefined) map.delete(oldest);
-    map.set(id, record);
-    recent[slot] = id;
-    created++;
+/** Those who came back, and those who will not. */
+class Crowd {
+  readonly size: number;
+  readonly regulars: readonly string[];
+  readonly visitors: Tape;
+  readonly visitorCount: number;
+  readonly record: NewSessionRecord = newRecord("", START, IDLE_TIMEOUT);
+
+  constructor(size: number, visitorCount: number) {
+    const random = randomNumbers(size);
+    this.size = size;
+    this.visitorCount = visitorCount;
+    this.regulars = idsOf(randomRows(size / 2, random));
+    this.visitors = new Tape(randomRows(visitorCount, random));
   }
-  return created;
+}
+
+class FloodedMap {
+  readonly #crowd: Crowd;
+  readonly #map: Map<string, NewSessionRecord>;
+  /** The latest visitors, in a ring. */
+  readonly #recent: string[] = [];
+  #at = 0;
+
+  constructor(size: number, visitors: number) {
+    this.#crowd = new Crowd(size, visitors);
+    const { regulars, record } = this.#crowd;
+    this.#map = new Map(regulars.map((id) => [id, record]));
+    while (this.#map.size < size) {
+      const id = this.#crowd.visitors.nextId();
+      this.#map.set(id, record);
+      this.#recent.push(id);
+    }
+  }
+
+  flood(): number {
+    const { visitors, visitorCount, record } = this.#crowd;
+    let replaced = 0;
+    for (let left = visitorCount; left > 0; left--) {
+      const id = visitors.nextId();
+      if (this.#map.delete(this.#recent[this.#at] as string)) replaced++;
+      this.#map.set(id, record);
+      this.#recent[this.#at] = id;
+      this.#at = (this.#at + 1) % this.#recent.length;
+    }
+    return replaced;
+  }
+
+  verify(): void {
+    const { regulars, size } = this.#crowd;
+    const areSpared = regulars.every((id) => this.#map.has(id));
+    expect(areSpared && this.#map.size === size, "flood of the Map");
+  }
+}
+
+class FloodedProvider {
+  readonly #crowd: Crowd;
+  readonly #provider: MemoryProvider;
+  #evicted = 0;
+
+  constructor(size: number, visitors: number) {
+    this.#crowd = new Crowd(size, visitors);
+    this.#provider = new MemoryProvider({
+      maxSessions: size,
+      maxBytes: Infinity,
+    });
+    const { regulars, record } = this.#crowd;
+    for (const id of regulars) {
+      this.#provider.create(id, record, START);
+      this.#provider.touch(id, record.expiresAt, START);
+    }
+    while (this.#provider.stats().sessions < size) {
+      this.#provider.create(this.#crowd.visitors.nextId(), record, START);
+    }
+  }
+
+  flood(): number {
+    const { visitors, visitorCount, record } = this.#crowd;
+    let created = 0;
+    for (let left = visitorCount; left > 0; left--) {
+      if (this.#provider.create(visitors.nextId(), record, START)) created++;
+    }
+    return created;
+  }
+
+  /** Whether each visitor took the place of another, and nobody else's. */
+  verify(): void {
+    const { regulars, size, visitorCount } = this.#crowd;
+    const { sessions, evicted } = this.#provider.stats();
+    this.#evicted += visitorCount;
+    expect(sessions === size && evicted === this.#evicted, "eviction");
+    const areSpared = regulars.every((id) =>
+      this.#provider.read(id, START) !== undefined
+    );
+    expect(areSpared, "flood of the provider");
+  }
 }

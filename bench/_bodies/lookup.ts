@@ -1,130 +1,98 @@
-import { type BenchCase, CALLS, expect, sizeName } from "./bench_case.ts";
+import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
 import type { Population } from "./population.ts";
+import type { Stage } from "./stage.ts";
+import type { Visits } from "./tape.ts";
 
-/** Reads, and the touch that follows each of them in a request. */
-export function lookupCases(population: Population): BenchCase[] {
-  checkLookups(population);
-  const size = sizeName(population.size);
-  const floor = {
-    operations: CALLS,
-    isFloor: true,
-    name: "Map.get",
-    run: () => mapHits(population),
-  };
-  const base = { operations: CALLS, isFloor: false };
+/** Reads that find a session and reads that do not. */
+export function lookupCases(
+  stage: Stage<Population>,
+  size: number,
+): BenchCase[] {
   return [
-    { ...floor, group: `read, hit, ${size}` },
-    {
-      ...base,
-      group: `read, hit, ${size}`,
-      name: "Map.get, deadline compared",
-      run: () => mapLiveHits(population),
-    },
-    {
-      ...base,
-      group: `read, hit, ${size}`,
-      name: "MemoryProvider.read",
-      run: () => providerHits(population),
-    },
-    {
-      ...floor,
-      group: `read, miss, ${size}`,
-      run: () => mapMisses(population),
-    },
-    {
-      ...base,
-      group: `read, miss, ${size}`,
-      name: "MemoryProvider.read",
-      run: () => providerMisses(population),
-    },
-    { ...floor, group: `touch, ${size}` },
-    {
-      ...base,
-      group: `touch, ${size}`,
-      name: "MemoryProvider.touch",
-      run: () => providerTouches(population),
-    },
-    {
-      ...base,
-      group: `touch, ${size}`,
-      name: "MemoryProvider.read, then .touch",
-      run: () => providerReadsAndTouches(population),
-    },
+    ...hitCases(stage, size, "fresh ids", ({ requests }) => requests),
+    ...hitCases(stage, size, "cached ids", ({ repeated }) => repeated),
+    ...missCases(stage, size, "fresh ids", ({ strangers }) => strangers),
+    ...missCases(
+      stage,
+      size,
+      "cached ids",
+      ({ repeatedStrangers }) => repeatedStrangers,
+    ),
   ];
 }
 
-function checkLookups(population: Population): void {
-  const { provider, map, requests, strangers, size, now } = population;
-  expect(map.size === size, "filling the Map");
-  expect(provider.stats().sessions === size, "filling the provider");
-  const id = requests.nextId();
-  const record = provider.read(id, now);
-  expect(record?.secretHash === requests.secretHash(), "read of a session");
-  expect(map.get(id)?.secretHash === record?.secretHash, "Map.get");
-  expect(provider.read(strangers.nextId(), now) === undefined, "read, miss");
+type Choice = (population: Population) => Visits;
+
+function hitCases(
+  stage: Stage<Population>,
+  size: number,
+  ids: string,
+  choose: Choice,
+): BenchCase[] {
+  const group = `read, hit, ${ids}`;
+  const prepare = () => stage.enter();
+  return compare({ group, column: sizeName(size), operations: CALLS }, [
+    {
+      name: "Map.get",
+      prepare,
+      run: () => mapHits(stage.value, choose(stage.value)),
+    },
+    {
+      name: "Map.get, deadline compared",
+      prepare,
+      run: () => liveMapHits(stage.value, choose(stage.value)),
+    },
+    {
+      name: "ours: MemoryProvider.read",
+      prepare,
+      run: () => providerHits(stage.value, choose(stage.value)),
+    },
+  ]);
 }
 
-function mapHits({ map, requests }: Population): number {
+function missCases(
+  stage: Stage<Population>,
+  size: number,
+  ids: string,
+  choose: Choice,
+): BenchCase[] {
+  const group = `read, miss, ${ids}`;
+  const prepare = () => stage.enter();
+  return compare({ group, column: sizeName(size), operations: CALLS }, [
+    {
+      name: "Map.get",
+      prepare,
+      run: () => CALLS - mapHits(stage.value, choose(stage.value)),
+    },
+    {
+      name: "ours: MemoryProvider.read",
+      prepare,
+      run: () => CALLS - providerHits(stage.value, choose(stage.value)),
+    },
+  ]);
+}
+
+function mapHits({ map }: Population, visits: Visits): number {
   let found = 0;
   for (let call = 0; call < CALLS; call++) {
-    if (map.get(requests.nextId()) !== undefined) found++;
+    if (map.get(visits.nextId()) !== undefined) found++;
   }
   return found;
 }
 
-function mapLiveHits({ map, requests, now }: Population): number {
+function liveMapHits({ map, now }: Population, visits: Visits): number {
   let found = 0;
   for (let call = 0; call < CALLS; call++) {
-    const record = map.get(requests.nextId());
+    const record = map.get(visits.nextId());
     if (record !== undefined && record.expiresAt > now) found++;
   }
   return found;
 }
 
-function providerHits({ provider, requests, now }: Population): number {
+function providerHits({ provider, now }: Population, visits: Visits): number {
   let found = 0;
   for (let call = 0; call < CALLS; call++) {
-    if (provider.read(requests.nextId(), now) !== undefined) found++;
+    if (provider.read(visits.nextId(), now) !== undefined) found++;
   }
   return found;
-}
-
-function mapMisses({ map, strangers }: Population): number {
-  let missed = 0;
-  for (let call = 0; call < CALLS; call++) {
-    if (map.get(strangers.nextId()) === undefined) missed++;
-  }
-  return missed;
-}
-
-function providerMisses({ provider, strangers, now }: Population): number {
-  let missed = 0;
-  for (let call = 0; call < CALLS; call++) {
-    if (provider.read(strangers.nextId(), now) === undefined) missed++;
-  }
-  return missed;
-}
-
-function providerTouches(population: Population): number {
-  const { provider, requests } = population;
-  let touched = 0;
-  for (let call = 0; call < CALLS; call++) {
-    const now = population.tick();
-    const expiresAt = now + population.idleTime;
-    if (provider.touch(requests.nextId(), expiresAt, now)) touched++;
-  }
-  return touched;
-}
-
-function providerReadsAndTouches(population: Population): number {
-  const { provider, requests } = population;
-  let touched = 0;
-  for (let call = 0; call < CALLS; call++) {
-    const now = population.tick();
-    const expiresAt = now + population.idleTime;
-    const id = requests.nextId();
-    if (provider.read(id, now) === undefined) continue;
-    if (provider.touch(id, expiresAt, now)) touched++;
-  }
-  return touched;
 }

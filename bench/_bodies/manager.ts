@@ -1,111 +1,181 @@
-import { isPromise } from "../../core/store.ts";
-import { Manager, type Session } from "../../mod.ts";
-import { MemoryProvider } from "../../providers/memory.ts";
-import { type BenchCase, CALLS, expect, sizeName } from "./bench_case.ts";
-import { randomNumbers, shuffled } from "./population.ts";
+import type { Manager, Session } from "../../mod.ts";
+import {
+  type BenchCase,
+  CALLS,
+  type Candidate,
+  compare,
+  sizeName,
+} from "./bench_case.ts";
+import { randomNumbers, shuffled } from "./random.ts";
+import { Site, type Visitor } from "./site.ts";
+import { Stage } from "./stage.ts";
 
-interface Visitor {
-  visits: number;
-}
-
-type Handler = (request: Request) => Promise<Response>;
+type Handler = (request: Request) => Response | Promise<Response>;
+type SessionHandler = (
+  request: Request,
+  session: Session<Visitor>,
+) => Response;
 
 const ADDRESS = "http://localhost/";
-const NAME = "__Host-id=";
-const TOKEN_LENGTH = 56;
+const NO_SESSION = ["theme=dark"];
 
-/** Whole requests to `size` stored sessions, all equally likely. */
-export async function managerCases(size: number): Promise<BenchCase[]> {
-  const provider = new MemoryProvider();
-  const manager = new Manager<Visitor>({ provider, gcInterval: 0 });
-  const cookies = await signUp(manager, size);
-  expect(provider.stats().sessions === size, "filling the manager");
-  const byHand = new Map(cookies.map((cookie) => [tokenIn(cookie), 1]));
-  const visits = new Arrivals(shuffled(cookies, randomNumbers(size)));
-  const strangers = new Arrivals(["theme=dark"]);
-  const group = `request, ${sizeName(size)}`;
+/** Longer than the default `renewInterval`, in seconds. */
+const RENEWAL_AGE = 901;
+
+/** Requests, and who answers them. */
+interface Traffic {
+  readonly arrivals: Arrivals;
+  readonly handler: Handler;
+}
+
+/**
+ * Whole requests to `size` stored sessions, all equally likely. The floor is the
+ * least that finds a session: the cookie cut out by hand, and a `Map`.
+ */
+export function managerCases(size: number): BenchCase[] {
+  const stage = new Stage(() => Desk.open(size));
+  const task = { group: "request", column: sizeName(size), operations: CALLS };
+  return compare(task, [
+    trafficCase(
+      stage,
+      "cookie by hand, Map.get",
+      (desk) => desk.visits(desk.answerByHand),
+    ),
+    trafficCase(stage, "bare handler", (desk) => desk.visits(answerBarely)),
+    ...visitCases(stage, "ours: start and commit", startAndCommit),
+    newcomerCase(stage, "ours: start and commit, first write", 0, begin),
+    newcomerCase(stage, "ours: start and commit, sign-in", 0, signIn),
+    ...visitCases(
+      stage,
+      "ours: handle",
+      (manager, handler) => manager.handle(handler),
+    ),
+    // Last, because it makes everybody older.
+    newcomerCase(stage, "ours: start and commit, renewal", RENEWAL_AGE, read),
+  ]);
+}
+
+/** Requests that leave as many sessions as there were. */
+function visitCases(
+  stage: Stage<Desk>,
+  how: string,
+  wrap: (manager: Manager<Visitor>, handler: SessionHandler) => Handler,
+): Candidate[] {
   return [
-    {
-      ...handlerCase(bareHandler, visits),
-      group,
-      name: "bare handler",
-      isFloor: true,
-    },
-    {
-      ...handlerCase(handlerByHand(byHand), visits),
-      group,
-      name: "cookie by hand, Map.get",
-    },
-    {
-      ...handlerCase(manager.handle(idleHandler), strangers),
-      group,
-      name: "handle, no session cookie",
-    },
-    {
-      ...handlerCase(manager.handle(readingHandler), visits),
-      group,
-      name: "handle, one read",
-    },
-    {
-      ...handlerCase(manager.handle(readingHandler), visits),
-      group,
-      name: "start and commit, one read",
-      run: () => startsAndCommits(manager, visits),
-    },
-    {
-      ...handlerCase(manager.handle(writingHandler), visits),
-      group,
-      name: "handle, one write",
-    },
-    {
-      ...await newSessionCase(size, strangers),
-      group,
-      name: "handle, new session",
-    },
+    trafficCase(
+      stage,
+      `${how}, no cookie`,
+      (desk) => desk.strangers(wrap(desk.manager, idle)),
+    ),
+    trafficCase(
+      stage,
+      `${how}, one read`,
+      (desk) => desk.visits(wrap(desk.manager, read)),
+    ),
+    trafficCase(
+      stage,
+      `${how}, one write`,
+      (desk) => desk.visits(wrap(desk.manager, write)),
+    ),
   ];
 }
 
-type UnnamedCase = Omit<BenchCase, "group" | "name">;
-
-function handlerCase(handler: Handler, arrivals: Arrivals): UnnamedCase {
+function trafficCase(
+  stage: Stage<Desk>,
+  name: string,
+  choose: (desk: Desk) => Traffic,
+): Candidate {
+  let traffic: Traffic | undefined;
   return {
-    operations: CALLS,
-    isFloor: false,
-    prepare: () => arrivals.refill(),
-    run: () => serve(handler, arrivals),
-  };
-}
-
-/** A first write: a session is created, and the stalest one makes room. */
-async function newSessionCase(
-  size: number,
-  strangers: Arrivals,
-): Promise<UnnamedCase> {
-  const provider = new MemoryProvider({ maxSessions: size });
-  const manager = new Manager<Visitor>({ provider, gcInterval: 0 });
-  await signUp(manager, size);
-  let { created } = provider.stats();
-  return {
-    ...handlerCase(manager.handle(firstHandler), strangers),
-    verify: () => {
-      created += CALLS;
-      const stats = provider.stats();
-      expect(stats.created === created, "the first write");
-      expect(stats.sessions === size, "making room");
+    name,
+    prepare: async () => {
+      await stage.enter();
+      traffic ??= choose(stage.value);
+      traffic.arrivals.refill();
     },
+    run: () => serve(traffic as Traffic),
   };
 }
 
 /**
- * Requests that have just arrived: made before each measured call, so that they
- * are fresh and in the processor's cache, as a server's are.
+ * Requests after which the browser has another cookie: each comes to a session
+ * of its own, `age` seconds old, that is gone afterwards.
+ */
+function newcomerCase(
+  stage: Stage<Desk>,
+  name: string,
+  age: number,
+  handler: SessionHandler,
+): Candidate {
+  const responses: Response[] = [];
+  let traffic: Traffic | undefined;
+  return {
+    name,
+    prepare: async () => {
+      await stage.enter();
+      const { site, manager } = stage.value;
+      const cookies = handler === begin ? NO_SESSION : await site.signUp(CALLS);
+      site.wait(age);
+      const arrivals = new Arrivals(site, cookies);
+      arrivals.refill();
+      traffic = { arrivals, handler: startAndCommit(manager, handler) };
+      responses.length = 0;
+    },
+    run: async () => await serve(traffic as Traffic, responses),
+    verify: () => stage.value.site.removeAll(responses),
+  };
+}
+
+/** A site and the requests to it. */
+class Desk {
+  readonly site: Site;
+  readonly answerByHand: Handler;
+  readonly #visits: Arrivals;
+  readonly #strangers: Arrivals;
+
+  private constructor(site: Site, cookies: readonly string[]) {
+    const random = randomNumbers(cookies.length);
+    this.site = site;
+    this.answerByHand = byHand(
+      new Map(cookies.map((cookie) => [tokenIn(cookie), 1])),
+    );
+    this.#visits = new Arrivals(site, shuffled(cookies, random));
+    this.#strangers = new Arrivals(site, NO_SESSION);
+  }
+
+  static async open(size: number): Promise<Desk> {
+    const site = new Site();
+    return new Desk(site, await site.signUp(size));
+  }
+
+  get manager(): Manager<Visitor> {
+    return this.site.manager;
+  }
+
+  /** Requests to the sessions. */
+  visits(handler: Handler): Traffic {
+    return { arrivals: this.#visits, handler };
+  }
+
+  /** Requests without a session. */
+  strangers(handler: Handler): Traffic {
+    return { arrivals: this.#strangers, handler };
+  }
+}
+
+/**
+ * Requests that have just arrived, one in a millisecond: made before each
+ * measured call, so that they are fresh and in the processor's cache, as a
+ * server's are.
  */
 class Arrivals {
+  readonly #site: Site;
   readonly #cookies: readonly string[];
   readonly #requests: Request[] = [];
   #at = 0;
 
-  constructor(cookies: readonly string[]) {
+  constructor(site: Site, cookies: readonly string[]) {
+    this.#site = site;
     this.#cookies = cookies;
   }
 
@@ -118,91 +188,74 @@ class Arrivals {
   }
 
   next(): Request {
+    this.#site.tick();
     return this.#requests.pop() as Request;
   }
 }
 
-/** Stores sessions as requests do, and keeps the cookies. */
-async function signUp(
-  manager: Manager<Visitor>,
-  count: number,
-): Promise<string[]> {
-  const handler = manager.handle(firstHandler);
-  const cookies: string[] = [];
-  for (let left = count; left > 0; left--) {
-    const response = await handler(new Request(ADDRESS));
-    const header = response.headers.get("set-cookie") ?? "";
-    cookies.push(`theme=dark; ${header.slice(0, header.indexOf(";"))}`);
-  }
-  return cookies;
-}
-
-async function serve(handler: Handler, arrivals: Arrivals): Promise<number> {
+/** @param responses Receives them, if anyone wants to look at them. */
+async function serve(
+  { arrivals, handler }: Traffic,
+  responses?: Response[],
+): Promise<number> {
   let served = 0;
   for (let call = 0; call < CALLS; call++) {
-    const response = await handler(arrivals.next());
+    const answer = handler(arrivals.next());
+    const response = answer instanceof Promise ? await answer : answer;
     if (response.status === 200) served++;
+    responses?.push(response);
   }
   return served;
 }
 
-function startsAndCommits(
+/** As `handle` does, but without its promise where the store answers at once. */
+function startAndCommit(
   manager: Manager<Visitor>,
-  arrivals: Arrivals,
-): number {
-  let served = 0;
-  for (let call = 0; call < CALLS; call++) {
-    const request = arrivals.next();
+  handler: SessionHandler,
+): Handler {
+  return (request) => {
     const session = manager.start(request);
-    if (isPromise(session)) return 0;
-    const response = manager.commit(session, readingHandler(request, session));
-    if (!isPromise(response) && response.status === 200) served++;
-  }
-  return served;
-}
-
-// Asynchronous because what `handle` makes is.
-// deno-lint-ignore require-await
-async function bareHandler(_request: Request): Promise<Response> {
-  return new Response("ok");
-}
-
-function handlerByHand(sessions: ReadonlyMap<string, number>): Handler {
-  // deno-lint-ignore require-await
-  return async (request) => {
-    const visits = sessions.get(tokenIn(request.headers.get("cookie") ?? ""));
-    return answer(visits);
+    return session instanceof Promise
+      ? session.then((one) => manager.commit(one, handler(request, one)))
+      : manager.commit(session, handler(request, session));
   };
 }
 
-function tokenIn(cookie: string): string {
-  const at = cookie.indexOf(NAME) + NAME.length;
-  return cookie.slice(at, at + TOKEN_LENGTH);
-}
-
-function idleHandler(_request: Request, _session: Session<Visitor>): Response {
+function answerBarely(_request: Request): Response {
   return new Response("ok");
 }
 
-function readingHandler(
-  _request: Request,
-  session: Session<Visitor>,
-): Response {
+function byHand(sessions: ReadonlyMap<string, number>): Handler {
+  return (request) =>
+    answer(sessions.get(tokenIn(request.headers.get("cookie") ?? "")));
+}
+
+function tokenIn(cookie: string): string {
+  return cookie.slice(cookie.indexOf("__Host-id=") + "__Host-id=".length);
+}
+
+function idle(_request: Request, _session: Session<Visitor>): Response {
+  return new Response("ok");
+}
+
+function read(_request: Request, session: Session<Visitor>): Response {
   return answer(session.get("visits"));
 }
 
-function firstHandler(_request: Request, session: Session<Visitor>): Response {
+function write(_request: Request, session: Session<Visitor>): Response {
+  const visits = session.get("visits");
+  if (visits !== undefined) session.set("visits", visits + 1);
+  return answer(visits);
+}
+
+function begin(_request: Request, session: Session<Visitor>): Response {
   session.set("visits", 1);
   return new Response("ok");
 }
 
-function writingHandler(
-  _request: Request,
-  session: Session<Visitor>,
-): Response {
-  const visits = session.get("visits");
-  if (visits !== undefined) session.set("visits", visits + 1);
-  return answer(visits);
+function signIn(_request: Request, session: Session<Visitor>): Response {
+  session.signIn("ada");
+  return answer(session.get("visits"));
 }
 
 function answer(visits: number | undefined): Response {

@@ -1,17 +1,16 @@
-import { Buffer } from "node:buffer";
 import type { NewSessionRecord } from "../../core/provider.ts";
-import { hashSecret, ID_LENGTH, mintSecret } from "../../core/token.ts";
 import { emptyObject } from "../../core/value.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
-
-/** The characters that a provider keeps of a secret. */
-const HASH_LENGTH = hashSecret(mintSecret()).length;
-
-/** What a request tells a provider: an id, and the hash of a secret. */
-const ROW_LENGTH = ID_LENGTH + HASH_LENGTH;
-
-const ALPHABET =
-  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+import { expect } from "./bench_case.ts";
+import { randomNumbers, uniform, zipf } from "./random.ts";
+import {
+  drawRows,
+  idsOf,
+  randomRows,
+  Ring,
+  secretHashOf,
+  Tape,
+} from "./tape.ts";
 
 /** Thirty days in seconds: nothing expires while it is measured. */
 export const IDLE_TIMEOUT = 2_592_000;
@@ -19,34 +18,14 @@ export const IDLE_TIMEOUT = 2_592_000;
 /** The instant at which every bench begins. */
 export const START = 1_750_000_000_000;
 
-/**
- * What many requests bring, one after the other in one long string. Every id
- * that it hands out is a fresh slice, as the one cut from a `Cookie` header is:
- * an engine keeps the hash of a string with the string, so an id used twice
- * would hide what a look-up costs. Reading the string from front to back keeps
- * the characters in the processor's cache, where a request just received is.
- */
-export class Tape {
-  readonly #text: string;
-  #at: number;
+/** The most requests that are made up beforehand. */
+const MAX_REQUESTS = 2 ** 20;
 
-  constructor(rows: Buffer) {
-    this.#text = rows.toString("latin1");
-    this.#at = this.#text.length - ROW_LENGTH;
-  }
+/** How many ids there are that were never stored. */
+const STRANGERS = 2 ** 17;
 
-  /** Goes on to the next request, from the last one to the first. */
-  nextId(): string {
-    const next = this.#at + ROW_LENGTH;
-    this.#at = next < this.#text.length ? next : 0;
-    return this.#text.slice(this.#at, this.#at + ID_LENGTH);
-  }
-
-  /** The hash that the request of the last id brought, fresh as well. */
-  secretHash(): string {
-    return this.#text.slice(this.#at + ID_LENGTH, this.#at + ROW_LENGTH);
-  }
-}
+/** Which sessions requests are for. */
+const DRAWS = { uniform, zipf };
 
 /**
  * As many sessions as asked for, in a provider and in a bare `Map`, and requests
@@ -59,27 +38,41 @@ export class Population {
     maxBytes: Infinity,
   });
   readonly map: Map<string, NewSessionRecord> = new Map();
-  /** Requests to any of the sessions, all equally likely. */
+  /** Requests to the sessions, each id a fresh string. */
   readonly requests: Tape;
-  /** Requests with ids that were never stored. */
+  /** Requests to the sessions, each id a string that was used before. */
+  readonly repeated: Ring;
+  /** Requests with ids that were never stored, fresh and used before. */
   readonly strangers: Tape;
+  readonly repeatedStrangers: Ring;
   /** The idle timeout of all sessions, in milliseconds. */
   readonly idleTime: number = IDLE_TIMEOUT * 1000;
   #now = START;
 
-  constructor(size: number) {
+  constructor(size: number, drawn: keyof typeof DRAWS = "uniform") {
     this.size = size;
     const random = randomNumbers(size);
     const rows = randomRows(size, random);
-    for (const id of idsOf(rows)) {
-      const at = this.map.size * ROW_LENGTH + ID_LENGTH;
-      const secretHash = rows.toString("latin1", at, at + HASH_LENGTH);
+    const ids = idsOf(rows);
+    for (const [place, id] of ids.entries()) {
+      const secretHash = secretHashOf(rows, place);
       const record = newRecord(secretHash, START, IDLE_TIMEOUT);
       this.map.set(id, record);
       this.provider.create(id, record, START);
     }
-    this.requests = new Tape(draw(rows, Math.min(2 ** 21, size * 128), random));
-    this.strangers = new Tape(randomRows(2 ** 17, random));
+    const count = Math.min(MAX_REQUESTS, size * 128);
+    const pick = DRAWS[drawn](size, random);
+    this.requests = new Tape(drawRows(rows, count, pick));
+    this.repeated = new Ring(
+      Array.from({ length: count }, () => ids[pick()] as string),
+    );
+    const strangers = randomRows(STRANGERS, random);
+    this.strangers = new Tape(strangers);
+    // Looking for them is what makes the engine compute their hashes.
+    this.repeatedStrangers = new Ring(
+      idsOf(strangers).filter((id) => !this.map.has(id)),
+    );
+    this.#check();
   }
 
   /** The clock, in milliseconds since the Unix epoch. */
@@ -90,6 +83,18 @@ export class Population {
   /** Moves the clock by a millisecond: a thousand requests in a second. */
   tick(): number {
     return ++this.#now;
+  }
+
+  #check(): void {
+    expect(this.map.size === this.size, "filling the Map");
+    expect(this.provider.stats().sessions === this.size, "filling the store");
+    const id = this.requests.nextId();
+    const secretHash = this.requests.secretHash();
+    const record = this.provider.read(id, START);
+    expect(record?.secretHash === secretHash, "read of a session");
+    expect(this.map.get(id)?.secretHash === secretHash, "Map.get");
+    const stranger = this.provider.read(this.strangers.nextId(), START);
+    expect(stranger === undefined, "read of no session");
   }
 }
 
@@ -116,70 +121,4 @@ export function newRecord(
     absoluteTimeout: idleTimeout,
     persistent: false,
   });
-}
-
-/** As many rows of random base64url, in ASCII. */
-export function randomRows(count: number, random: () => number): Buffer {
-  const rows = Buffer.alloc(count * ROW_LENGTH);
-  const alphabet = Buffer.from(ALPHABET, "latin1");
-  let bits = 0;
-  for (let index = 0; index < rows.length; index++) {
-    if (index % 5 === 0) bits = random();
-    rows[index] = alphabet[bits & 63] as number;
-    bits >>>= 6;
-  }
-  return rows;
-}
-
-/** The ids of rows, each a string of its own. */
-export function idsOf(rows: Buffer): string[] {
-  const ids: string[] = [];
-  for (let at = 0; at < rows.length; at += ROW_LENGTH) {
-    ids.push(rows.toString("latin1", at, at + ID_LENGTH));
-  }
-  return ids;
-}
-
-/** Rows picked at random, each as often as chance has it. */
-function draw(rows: Buffer, count: number, random: () => number): Buffer {
-  const drawn = Buffer.alloc(count * ROW_LENGTH);
-  const size = rows.length / ROW_LENGTH;
-  for (let index = 0; index < count; index++) {
-    const at = (random() % size) * ROW_LENGTH;
-    rows.copy(drawn, index * ROW_LENGTH, at, at + ROW_LENGTH);
-  }
-  return drawn;
-}
-
-/** The same rows in another order. */
-export function shuffledRows(rows: Buffer, random: () => number): Buffer {
-  const places = Array.from({ length: rows.length / ROW_LENGTH }, (_, i) => i);
-  return Buffer.concat(
-    shuffled(places, random).map((place) =>
-      rows.subarray(place * ROW_LENGTH, (place + 1) * ROW_LENGTH)
-    ),
-  );
-}
-
-/** The same items in another order. */
-export function shuffled<T>(items: readonly T[], random: () => number): T[] {
-  const copy = [...items];
-  for (let index = copy.length - 1; index > 0; index--) {
-    const other = random() % (index + 1);
-    const item = copy[index] as T;
-    copy[index] = copy[other] as T;
-    copy[other] = item;
-  }
-  return copy;
-}
-
-/** Whole numbers below 2^32, the same ones for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
 }

@@ -1,57 +1,49 @@
-import type { Buffer } from "node:buffer";
-import type { NewSessionRecord } from "../../core/provider.ts";
 import { emptyObject, type StoredData } from "../../core/value.ts";
-import { type BenchCase, CALLS, sizeName } from "./bench_case.ts";
-import {
-  IDLE_TIMEOUT,
-  newRecord,
-  type Population,
-  randomNumbers,
-  randomRows,
-  shuffledRows,
-  Tape,
-} from "./population.ts";
+import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
+import { IDLE_TIMEOUT, newRecord, type Population } from "./population.ts";
+import { randomNumbers } from "./random.ts";
+import type { Stage } from "./stage.ts";
+import { randomRows, shuffledRows, Tape } from "./tape.ts";
 
 const NO_KEYS: readonly string[] = [];
 
 /** Create, update and destroy. */
-export function writeCases(population: Population): BenchCase[] {
+export function writeCases(
+  stage: Stage<Population>,
+  size: number,
+): BenchCase[] {
   return [
-    ...updateCases(population),
-    ...createCases(new Newcomers(population)),
-    ...destroyCases(new Newcomers(population)),
+    ...updateCases(stage, size),
+    ...createCases(new Newcomers(stage, size)),
+    ...destroyCases(new Newcomers(stage, size)),
   ];
 }
 
-function updateCases(population: Population): BenchCase[] {
-  const base = {
-    group: `update, ${sizeName(population.size)}`,
-    operations: CALLS,
-  };
-  const record = newRecord("", population.now, 1);
+function updateCases(stage: Stage<Population>, size: number): BenchCase[] {
+  const record = newRecord("", 0, 1);
   const set = emptyObject();
   set.visits = 2;
   Object.freeze(set);
-  return [
+  const prepare = () => stage.enter();
+  const task = { group: "update", column: sizeName(size), operations: CALLS };
+  return compare(task, [
     {
-      ...base,
       name: "Map.set",
-      isFloor: true,
-      run: () => mapUpdates(population, record),
+      prepare,
+      run: () => {
+        const { map, requests } = stage.value;
+        for (let call = 0; call < CALLS; call++) {
+          map.set(requests.nextId(), record);
+        }
+        return map.size === size ? CALLS : 0;
+      },
     },
     {
-      ...base,
-      name: "MemoryProvider.update",
-      isFloor: false,
-      run: () => providerUpdates(population, set),
+      name: "ours: MemoryProvider.update",
+      prepare,
+      run: () => providerUpdates(stage.value, set),
     },
-  ];
-}
-
-function mapUpdates(population: Population, record: NewSessionRecord): number {
-  const { map, requests, size } = population;
-  for (let call = 0; call < CALLS; call++) map.set(requests.nextId(), record);
-  return map.size === size ? CALLS : 0;
+  ]);
 }
 
 function providerUpdates(population: Population, set: StoredData): number {
@@ -71,53 +63,45 @@ function providerUpdates(population: Population, set: StoredData): number {
 }
 
 function createCases(newcomers: Newcomers): BenchCase[] {
-  const { count, size } = newcomers;
-  const base = {
-    group: `create, ${sizeName(size)}`,
-    operations: count,
-    ...(count > 10_000 ? { calls: 4 } : {}),
-  };
-  return [
+  return compare({ ...newcomers.task, group: "create" }, [
     {
-      ...base,
       name: "Map.set",
-      isFloor: true,
-      prepare: () => void newcomers.deleteFromMap(),
+      prepare: async () => {
+        await newcomers.enter();
+        newcomers.deleteFromMap();
+      },
       run: () => newcomers.setInMap(),
     },
     {
-      ...base,
-      name: "MemoryProvider.create",
-      isFloor: false,
-      prepare: () => void newcomers.destroyInProvider(),
+      name: "ours: MemoryProvider.create",
+      prepare: async () => {
+        await newcomers.enter();
+        newcomers.destroyInProvider();
+      },
       run: () => newcomers.createInProvider(),
     },
-  ];
+  ]);
 }
 
 function destroyCases(newcomers: Newcomers): BenchCase[] {
-  const { count, size } = newcomers;
-  const base = {
-    group: `destroy, ${sizeName(size)}`,
-    operations: count,
-    ...(count > 10_000 ? { calls: 4 } : {}),
-  };
-  return [
+  return compare({ ...newcomers.task, group: "destroy" }, [
     {
-      ...base,
       name: "Map.delete",
-      isFloor: true,
-      prepare: () => void newcomers.setInMap(),
+      prepare: async () => {
+        await newcomers.enter();
+        newcomers.setInMap();
+      },
       run: () => newcomers.deleteFromMap(),
     },
     {
-      ...base,
-      name: "MemoryProvider.destroy",
-      isFloor: false,
-      prepare: () => void newcomers.createInProvider(),
+      name: "ours: MemoryProvider.destroy",
+      prepare: async () => {
+        await newcomers.enter();
+        newcomers.createInProvider();
+      },
       run: () => newcomers.destroyInProvider(),
     },
-  ];
+  ]);
 }
 
 /**
@@ -126,54 +110,66 @@ function destroyCases(newcomers: Newcomers): BenchCase[] {
  * always lie beside the last one in memory.
  */
 class Newcomers {
-  readonly size: number;
-  readonly count: number;
-  readonly #population: Population;
+  readonly #stage: Stage<Population>;
+  readonly #size: number;
+  readonly #count: number;
   readonly #arrivals: Tape;
   readonly #departures: Tape;
   readonly #record = newRecord("", 0, 1);
 
-  constructor(population: Population) {
-    this.#population = population;
-    this.size = population.size;
-    this.count = Math.max(1000, population.size / 10);
-    const random = randomNumbers(this.size + this.count);
-    const rows: Buffer = randomRows(this.count, random);
+  constructor(stage: Stage<Population>, size: number) {
+    this.#stage = stage;
+    this.#size = size;
+    this.#count = Math.max(1000, size / 10);
+    const random = randomNumbers(size + this.#count);
+    const rows = randomRows(this.#count, random);
     this.#arrivals = new Tape(rows);
     this.#departures = new Tape(shuffledRows(rows, random));
   }
 
+  get task() {
+    return {
+      column: sizeName(this.#size),
+      operations: this.#count,
+      calls: this.#count > 10_000 ? 4 : undefined,
+    };
+  }
+
+  async enter(): Promise<void> {
+    await this.#stage.enter();
+  }
+
   setInMap(): number {
-    const { map } = this.#population;
-    for (let left = this.count; left > 0; left--) {
+    const { map } = this.#stage.value;
+    for (let left = this.#count; left > 0; left--) {
       map.set(this.#arrivals.nextId(), this.#record);
     }
-    return map.size - this.size;
+    return map.size - this.#size;
   }
 
   deleteFromMap(): number {
-    const { map } = this.#population;
+    const { map } = this.#stage.value;
     let deleted = 0;
-    for (let left = this.count; left > 0; left--) {
+    for (let left = this.#count; left > 0; left--) {
       if (map.delete(this.#departures.nextId())) deleted++;
     }
     return deleted;
   }
 
   createInProvider(): number {
-    const { provider, now } = this.#population;
+    const { provider, now } = this.#stage.value;
     const record = newRecord("", now, IDLE_TIMEOUT);
     let created = 0;
-    for (let left = this.count; left > 0; left--) {
+    for (let left = this.#count; left > 0; left--) {
       if (provider.create(this.#arrivals.nextId(), record, now)) created++;
     }
     return created;
   }
 
   destroyInProvider(): number {
-    const { provider } = this.#population;
+    const { provider } = this.#stage.value;
     let destroyed = 0;
-    for (let left = this.count; left > 0; left--) {
+    for (let left = this.#count; left > 0; left--) {
       if (provider.destroy(this.#departures.nextId())) destroyed++;
     }
     return destroyed;

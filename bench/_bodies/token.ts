@@ -1,0 +1,110 @@
+import { Buffer } from "node:buffer";
+import { hash, randomBytes } from "node:crypto";
+import { checkFormToken, makeFormToken } from "../../core/form_token.ts";
+import {
+  digest,
+  familyOf,
+  hashSecret,
+  idOf,
+  isHashOf,
+  isToken,
+  mintSecret,
+  mintToken,
+  renewSecret,
+  secretOf,
+  TOKEN_LENGTH,
+} from "../../core/token.ts";
+import { type BenchCase, CALLS, compare, expect } from "./bench_case.ts";
+
+const TOKEN_BYTES = TOKEN_LENGTH * 3 / 4;
+
+/** Making tokens, checking those that arrive, and the tokens of forms. */
+export function tokenCases(): BenchCase[] {
+  return [...mintCases(), ...checkCases(), ...formCases()];
+}
+
+function mintCases(): BenchCase[] {
+  const count = (mint: () => string, length: number) => () => {
+    let right = 0;
+    for (let call = 0; call < CALLS; call++) {
+      if (mint().length === length) right++;
+    }
+    return right;
+  };
+  const secret = mintSecret();
+  const task = { group: "mint a token", operations: CALLS };
+  return compare(task, [
+    {
+      name: "randomBytes, base64url",
+      run: count(
+        () => randomBytes(TOKEN_BYTES).toString("base64url"),
+        TOKEN_LENGTH,
+      ),
+    },
+    { name: "ours: mintToken", run: count(mintToken, TOKEN_LENGTH) },
+    {
+      name: "ours: renewSecret",
+      run: count(() => renewSecret(secret), secret.length),
+    },
+  ]);
+}
+
+/** What an arriving token takes: its form, its id, and whether it is right. */
+function checkCases(): BenchCase[] {
+  const tokens = Array.from({ length: CALLS }, mintToken);
+  const hashes = tokens.map((token) => hashSecret(secretOf(token)));
+  expect(tokens.every(isToken), "a token's form");
+  const count = (check: (token: string, call: number) => boolean) => () => {
+    let right = 0;
+    for (let call = 0; call < CALLS; call++) {
+      if (check(tokens[call] as string, call)) right++;
+    }
+    return right;
+  };
+  const task = { group: "check a token", operations: CALLS };
+  return compare(task, [
+    {
+      name: "SHA-256 of the secret",
+      run: count((token) => hash("sha256", secretOf(token)).length === 64),
+    },
+    {
+      name: "ours: isToken, idOf, digest, isHashOf",
+      run: count((token, call) =>
+        isToken(token) && idOf(token) !== "" &&
+        isHashOf(hashes[call] as string, digest(secretOf(token)))
+      ),
+    },
+    {
+      name: "ours: hashSecret, for a token just minted",
+      run: count((token, call) => hashSecret(secretOf(token)) === hashes[call]),
+    },
+  ]);
+}
+
+function formCases(): BenchCase[] {
+  const family = familyOf(mintSecret());
+  const field = makeFormToken(family);
+  const count = (isRight: () => boolean) => () => {
+    let right = 0;
+    for (let call = 0; call < CALLS; call++) if (isRight()) right++;
+    return right;
+  };
+  const bytes = Buffer.from(field, "base64url").length;
+  const task = { group: "form token", operations: CALLS };
+  return compare(task, [
+    {
+      name: "randomBytes, base64url",
+      run: count(() =>
+        randomBytes(bytes).toString("base64url").length === field.length
+      ),
+    },
+    {
+      name: "ours: makeFormToken",
+      run: count(() => makeFormToken(family).length === field.length),
+    },
+    {
+      name: "ours: checkFormToken",
+      run: count(() => checkFormToken(family, field)),
+    },
+  ]);
+}

@@ -1,0 +1,67 @@
+import type { NewSessionRecord } from "../../../mod.ts";
+import { MemoryProvider } from "../../../providers/memory.ts";
+import type { Contestant, Store } from "./contract.ts";
+
+/** As many as the manager collects with one call. */
+const BATCH = 1000;
+
+/** What every session without data has in common. */
+const NO_DATA = Object.freeze({});
+
+/** Our memory provider, called as the manager calls it. */
+export const contestant: Contestant = {
+  name: "@cloakroom/session",
+  expires: true,
+  open: (_capacity, ttl) => openStore(ttl),
+};
+
+function openStore(ttl: number): Store {
+  const provider = new MemoryProvider({
+    maxSessions: Infinity,
+    maxBytes: Infinity,
+  });
+  return {
+    create(id, secretHash, answer) {
+      const now = Date.now();
+      answer(provider.create(id, newRecord(secretHash, now, ttl), now));
+    },
+    find: (id, answer) => answer(provider.read(id, Date.now()) !== undefined),
+    touch(id, answer) {
+      const now = Date.now();
+      answer(provider.touch(id, now + ttl, now));
+    },
+    use(id, answer) {
+      const now = Date.now();
+      if (provider.read(id, now) === undefined) return answer(false);
+      answer(provider.touch(id, now + ttl, now));
+    },
+    collect() {
+      const now = Date.now();
+      while (provider.gc(now, BATCH) === BATCH);
+    },
+    size: () => provider.stats().sessions,
+  };
+}
+
+/** A record as the manager makes one for an empty session. */
+function newRecord(
+  secretHash: string,
+  now: number,
+  ttl: number,
+): NewSessionRecord {
+  return {
+    data: NO_DATA,
+    secretHash,
+    renewedAt: now,
+    principal: undefined,
+    label: undefined,
+    authenticatedAt: undefined,
+    fingerprint: undefined,
+    createdAt: now,
+    accessedAt: now,
+    expiresAt: now + ttl,
+    idleTimeout: ttl / 1000,
+    absoluteTimeout: ttl / 1000,
+    persistent: false,
+  };
+}

@@ -1,0 +1,4 @@
+import { memoryCases } from "./_bodies/memory.ts";
+import { benchSize, registerBenches } from "./_register.ts";
+
+await registerBenches(memoryCases(benchSize()));
