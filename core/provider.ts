@@ -211,8 +211,8 @@ export interface Provider {
   destroy(id: string): Awaitable<boolean>;
 
   /**
-   * Removes expired records and no others, stalest first. Called until it
-   * answers less than `limit`, it leaves none whose idle deadline
+   * Removes expired records and no others, about the stalest first. Called until
+   * it answers less than `limit`, it leaves none whose idle deadline
    * (`accessedAt + idleTimeout`) has passed, as long as `now` never ran
    * backwards.
    *

@@ -3,6 +3,7 @@ import { Draft } from "./draft.ts";
 import { checkFormToken, makeFormToken } from "./form_token.ts";
 import type { Lifetime } from "./options.ts";
 import { checkOptionNames } from "./option_names.ts";
+import { ownText } from "./token.ts";
 import { type ReadonlyDeep, viewed } from "./value.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */
@@ -91,7 +92,7 @@ export class Session<Data extends object = AnyData> {
    * its whole life. It opens nothing and may be logged.
    */
   get id(): string {
-    return this.#draft.id;
+    return ownText(this.#draft.id);
   }
 
   /** Whether the request came without a session that still lives. */

@@ -3,7 +3,7 @@ import { LIST, NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
 /**
  * A doubly linked list of slots: a ring closed by one sentinel, a slot as well,
  * so that no operation has a special case for an empty list, its first or its
- * last element. Every operation takes constant time but iteration. A slot is in
+ * last element. Every operation takes constant time. A slot is in
  * one list at a time, or in none.
  */
 export class LinkedList {
@@ -73,16 +73,6 @@ export class LinkedList {
     this.#linkFront(slot);
   }
 
-  /** The slots from front to back. The one given last may be moved. */
-  *[Symbol.iterator](): IterableIterator<number> {
-    let slot = this.#slots.word(this.#sentinel, NEXT);
-    while (slot !== this.#sentinel) {
-      const next = this.#slots.word(slot, NEXT);
-      yield slot;
-      slot = next;
-    }
-  }
-
   /** The neighbour of a slot towards the front, or 0. */
   before(slot: number): number {
     const previous = this.#slots.word(slot, PREVIOUS);
@@ -90,7 +80,8 @@ export class LinkedList {
   }
 
   /**
-   * Takes out all slots behind one, which stay linked to each other.
+   * Takes out all slots behind one without a look at them: for slots that were
+   * freed meanwhile.
    *
    * @param slot 0 for all there are.
    */

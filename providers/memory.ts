@@ -41,7 +41,7 @@ import {
   type StoredData,
   type StoredValue,
 } from "../core/value.ts";
-import { IdTable } from "./memory/id_table.ts";
+import { checkId, IdTable } from "./memory/id_table.ts";
 import { Lanes } from "./memory/lanes.ts";
 import { PrincipalIndex } from "./memory/principal_index.ts";
 import {
@@ -52,10 +52,16 @@ import {
   Slots,
 } from "./memory/slots.ts";
 
+/** The most slots that a scan walks for one page: most may be free. */
+const MAX_WALK = 100_000;
+
 /** The record's times are older than the slot's. */
 const TOUCHED = 1;
 /** The session is in the index by principal. */
 const SIGNED_IN = 2;
+
+/** The most bytes of one session: what a word of its slot can count. */
+const MAX_SESSION_BYTES = 2 ** 31 - 1;
 
 /** How much a {@linkcode MemoryProvider} keeps. */
 export interface MemoryProviderOptions {
@@ -69,7 +75,8 @@ export interface MemoryProviderOptions {
   readonly maxSessions?: number | undefined;
   /**
    * The most bytes that the data of all sessions may take as text, keys
-   * included. Enforced by eviction, as above.
+   * included. Enforced by eviction, as above. One session alone can take no more
+   * than 2 GiB.
    *
    * @default {268_435_456}
    */
@@ -100,6 +107,8 @@ export interface MemoryProviderStats {
  *
  * Room once taken is kept for sessions to come: 80 bytes for each of the most
  * that there were at a time, beside what their records hold.
+ * Observers are told when a call has done all it does, so that they may call the
+ * provider themselves.
  */
 export class MemoryProvider implements Provider {
   /** Every request is worth a touch: it costs no round trip. */
@@ -108,6 +117,8 @@ export class MemoryProvider implements Provider {
   readonly #maxSessions: number;
   readonly #maxBytes: number;
   readonly #observers = new Set<RemovalObserver>();
+  /** Sessions removed of which the observers have not been told. */
+  #untold: [reason: "expired" | "evicted", id: string][] = [];
   #slots = new Slots();
   #ids = new IdTable(this.#slots);
   #lanes = new Lanes(this.#slots);
@@ -133,8 +144,13 @@ export class MemoryProvider implements Provider {
     this.#maxBytes = checkBound("maxBytes", maxBytes);
   }
 
-  /** {@inheritDoc Provider.create} */
+  /**
+   * {@inheritDoc Provider.create}
+   *
+   * @throws {TypeError} If the id is not 24 characters of base64url.
+   */
   create(id: string, record: NewSessionRecord, now: number): boolean {
+    checkId(id);
     if (this.#find(id, now) !== 0) return false;
     const bytes = dataSize(record.data);
     this.#checkFits(bytes);
@@ -146,13 +162,16 @@ export class MemoryProvider implements Provider {
     this.#store(slot, toRecord(record, 1));
     this.#bytes += bytes;
     this.#created++;
+    this.#tellObservers();
     return true;
   }
 
   /** {@inheritDoc Provider.read} */
   read(id: string, now: number): SessionRecord | undefined {
     const slot = this.#find(id, now);
-    return slot === 0 ? undefined : this.#recordAt(slot);
+    if (slot !== 0) return this.#recordAt(slot);
+    this.#tellObservers();
+    return undefined;
   }
 
   /** {@inheritDoc Provider.update} */
@@ -163,7 +182,10 @@ export class MemoryProvider implements Provider {
     now: number,
   ): UpdateResult {
     const slot = this.#find(id, now);
-    if (slot === 0) return "gone";
+    if (slot === 0) {
+      this.#tellObservers();
+      return "gone";
+    }
     const record = this.#slots.record(slot) as SessionRecord;
     if (!isGuardMet(record, guard, now)) return "gone";
     if (guard.version !== undefined && guard.version !== record.version) {
@@ -179,13 +201,17 @@ export class MemoryProvider implements Provider {
     this.#store(slot, applied(record, change, now));
     this.#slots.setWord(slot, BYTES, bytes + growth);
     this.#bytes += growth;
+    this.#tellObservers();
     return "done";
   }
 
   /** {@inheritDoc Provider.touch} */
   touch(id: string, expiresAt: number, now: number): boolean {
     const slot = this.#find(id, now);
-    if (slot === 0) return false;
+    if (slot === 0) {
+      this.#tellObservers();
+      return false;
+    }
     const slots = this.#slots;
     slots.setTime(slot, ACCESSED_AT, now);
     if (slots.time(slot, EXPIRES_AT) < expiresAt) {
@@ -208,13 +234,8 @@ export class MemoryProvider implements Provider {
   /** {@inheritDoc Provider.gc} */
   gc(now: number, limit: number): number {
     this.#checkOpen();
-    const ids: string[] = [];
-    const removed = this.#lanes.takeExpired(now, limit, (slot) => {
-      if (this.#observers.size > 0) ids.push(this.#ids.idOf(slot));
-      this.#free(slot);
-    });
-    this.#expired += removed;
-    for (const id of ids) this.#tell("expired", id);
+    const removed = this.#collect(now, limit);
+    this.#tellObservers();
     return removed;
   }
 
@@ -252,8 +273,9 @@ export class MemoryProvider implements Provider {
     // A session stays in its slot, so what is to come is in the slots behind.
     let slot = slotOfCursor(cursor);
     const { end } = this.#slots;
+    const stop = Math.min(end, slot + MAX_WALK);
     const sessions: StoredSession[] = [];
-    for (let looked = 0; slot < end && looked < limit; slot++) {
+    for (let looked = 0; slot < stop && looked < limit; slot++) {
       if (this.#slots.record(slot) === undefined) continue;
       looked++;
       if (this.#isLive(slot, now)) sessions.push(this.#sessionAt(slot));
@@ -333,10 +355,11 @@ export class MemoryProvider implements Provider {
   }
 
   #checkFits(bytes: number): void {
-    if (bytes <= this.#maxBytes) return;
+    const most = Math.min(this.#maxBytes, MAX_SESSION_BYTES);
+    if (bytes <= most) return;
     throw new SessionError(
       "too-large",
-      `Cannot store session: its data exceeds maxBytes (${this.#maxBytes}): received ${bytes} bytes`,
+      `Cannot store session: its data exceeds maxBytes (${most}): received ${bytes} bytes`,
     );
   }
 
@@ -346,12 +369,27 @@ export class MemoryProvider implements Provider {
       this.#ids.size + sessions > this.#maxSessions ||
       this.#bytes + bytes > this.#maxBytes
     ) {
-      if (this.gc(now, 1) > 0) continue;
+      if (this.#collect(now, 1, keep) > 0) continue;
       const victim = this.#lanes.stalest("probation", keep) ||
         this.#lanes.stalest("established", keep);
       if (victim === 0) return;
       this.#drop(victim, "evicted");
     }
+  }
+
+  /** Removes sessions whose idle timeout has ended. */
+  #collect(now: number, limit: number, keep?: number): number {
+    const removed = this.#lanes.takeExpired(
+      now,
+      limit,
+      (slot) => {
+        this.#note("expired", slot);
+        this.#free(slot);
+      },
+      keep,
+    );
+    this.#expired += removed;
+    return removed;
   }
 
   #forget(): void {
@@ -364,15 +402,24 @@ export class MemoryProvider implements Provider {
 
   /** Removes a session of its own accord. */
   #drop(slot: number, reason: "expired" | "evicted"): void {
-    const id = this.#ids.idOf(slot);
+    this.#note(reason, slot);
     this.#remove(slot);
     if (reason === "expired") this.#expired++;
     else this.#evicted++;
-    this.#tell(reason, id);
   }
 
-  #tell(reason: "expired" | "evicted", id: string): void {
-    for (const observer of this.#observers) observer(reason, id);
+  #note(reason: "expired" | "evicted", slot: number): void {
+    if (this.#observers.size === 0) return;
+    this.#untold.push([reason, this.#ids.idOf(slot)]);
+  }
+
+  #tellObservers(): void {
+    if (this.#untold.length === 0) return;
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const [reason, id] of untold) {
+      for (const observer of this.#observers) observer(reason, id);
+    }
   }
 
   #remove(slot: number): void {

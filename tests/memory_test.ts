@@ -849,6 +849,77 @@ describe("MemoryProvider by name or URL", () => {
   });
 });
 
+describe("MemoryProvider's observers", () => {
+  const BIG = makeData([["text", "x".repeat(80)]]);
+
+  it("may end the session whose update evicted another one", () => {
+    const provider = new MemoryProvider({ maxBytes: 120 });
+    const half = makeData([["text", "x".repeat(30)]]);
+    create(provider, A, { data: half });
+    create(provider, B, { data: half, now: START + 1 });
+    provider.observe(() => {
+      provider.destroy(A);
+      create(provider, C, { principal: "bob", now: START + 2 });
+    });
+    const change = {
+      ...changeAt(START + 2),
+      set: BIG,
+      principal: "ada",
+    };
+    assertEquals(provider.update(A, change, GUARD, START + 2), "done");
+
+    assertStrictEquals(provider.read(A, START + 2), undefined);
+    assertEquals(provider.read(C, START + 2)?.principal, "bob");
+    assertEquals(provider.list("ada", START + 2), []);
+    assertEquals(provider.list("bob", START + 2).map(({ id }) => id), [C]);
+    assertEquals(provider.stats().bytes, 0);
+  });
+
+  it("may clear everything in the middle of anything", () => {
+    for (const act of ["create", "update", "read", "gc"] as const) {
+      const provider = new MemoryProvider({ maxSessions: 2 });
+      create(provider, A, { principal: "ada" });
+      create(provider, B, { idleTimeout: 1 });
+      provider.observe(() => provider.clear());
+      const now = START + 2000;
+      if (act === "create") provider.create(C, makeRecord({ now }), now);
+      if (act === "update") provider.update(B, changeAt(now), GUARD, now);
+      if (act === "read") provider.read(B, now);
+      if (act === "gc") provider.gc(now, 10);
+
+      assertEquals(provider.stats().sessions, 0);
+      assertEquals(provider.list("ada", now), []);
+      create(provider, D, { now });
+      assertExists(provider.read(D, now));
+    }
+  });
+
+  it("hear of a session whose id was created again, once", () => {
+    const provider = new MemoryProvider();
+    const heard: string[] = [];
+    provider.observe((reason, id) => heard.push(`${reason} ${id}`));
+    create(provider, A);
+    create(provider, A, { now: START + HOUR });
+
+    assertEquals(heard, [`expired ${A}`]);
+  });
+});
+
+describe("MemoryProvider.update over a bound", () => {
+  it("collects nobody's session but expired ones, however short they live", () => {
+    const provider = new MemoryProvider({ maxBytes: 100 });
+    create(provider, A, { data: makeData([["text", "x".repeat(30)]]) });
+    create(provider, B, { data: makeData([["text", "x".repeat(30)]]) });
+    const change = {
+      set: makeData([["text", "x".repeat(80)]]),
+      idleTimeout: 1e-9,
+      expiresAt: START + HOUR,
+    };
+    assertEquals(provider.update(A, change, GUARD, START), "done");
+    assertEquals(heldAmong(provider, [A, B]), [A]);
+  });
+});
+
 describe("MemoryProvider.scan", () => {
   it("gives full pages although sessions between them are gone", () => {
     const provider = new MemoryProvider();
@@ -876,6 +947,17 @@ describe("MemoryProvider.scan", () => {
 });
 
 describe("MemoryProvider and ids that cannot be minted", () => {
+  it("evicts nobody for them and keeps no room", () => {
+    const provider = new MemoryProvider({ maxSessions: 1 });
+    create(provider, A);
+    assertThrows(
+      () => provider.create("short", makeRecord(), START),
+      TypeError,
+    );
+
+    assertEquals(provider.stats(), statsOf({ sessions: 1, created: 1 }));
+  });
+
   for (const id of ["", "short", "A".repeat(25), "é".repeat(24)]) {
     it(`refuses to create ${id.length} times ${id[0] ?? "nothing"}`, () => {
       const provider = new MemoryProvider();
@@ -883,7 +965,7 @@ describe("MemoryProvider and ids that cannot be minted", () => {
       assertThrows(
         () => provider.create(id, makeRecord(), START),
         TypeError,
-        "an id is 24 ASCII characters",
+        "an id is 24 characters of base64url",
       );
       assertStrictEquals(provider.read(id, START), undefined);
       assertEquals(provider.stats(), statsOf({}));

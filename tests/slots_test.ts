@@ -59,6 +59,19 @@ describe("Slots", () => {
     assertStrictEquals(slots.record(slot), undefined);
   });
 
+  it("keep records while their first page grows", () => {
+    const slots = new Slots();
+    const records = Array.from({ length: 300 }, () => {
+      const record = { ...makeRecord(), version: 1 };
+      slots.setRecord(slots.allocate(), record);
+      return record;
+    });
+
+    records.forEach((record, index) =>
+      assertStrictEquals(slots.record(index + 1), record)
+    );
+  });
+
   it("keep every field of every slot apart from all others", () => {
     const slots = new Slots();
     const words = [NEXT, PREVIOUS, LIST, CHAIN, BYTES, FLAGS];

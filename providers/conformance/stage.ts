@@ -7,7 +7,7 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../../core/provider.ts";
-import { hashSecret, idOf, mintSecret, mintToken } from "../../core/token.ts";
+import { hashSecret, mintId, mintSecret } from "../../core/token.ts";
 import { emptyObject, put, takeIn } from "../../core/value.ts";
 import type { StoredData } from "../../core/value.ts";
 
@@ -137,7 +137,7 @@ export class Stage {
 
 /** An id that no session has. */
 export function newId(): string {
-  return idOf(mintToken());
+  return mintId();
 }
 
 /** The hash of a secret that nothing has used. */

@@ -90,7 +90,8 @@ export class Lanes {
   /**
    * The slot whose idle timeout ends first, or 0.
    *
-   * @param except A slot to pass over, with all of its list.
+   * @param except A slot to pass over. It is in front of its list, so there is
+   * nothing else in that if it is at the back too.
    */
   stalest(kind: "probation" | "established", except = 0): number {
     let stalest = 0;
@@ -111,17 +112,20 @@ export class Lanes {
    *
    * @param limit The most to take out.
    * @param free Is given each of them.
+   * @param except A slot to leave alone, in front of its list.
    * @returns How many it took out.
    */
   takeExpired(
     now: number,
     limit: number,
     free: (slot: number) => void,
+    except?: number,
   ): number {
     let taken = 0;
     while (taken < limit) {
       const first = this.#stalestList();
       if (first === undefined || first.deadline > now) break;
+      if (first.list.back === except) break;
       taken += this.#takeFrom(first, now, limit - taken, free);
     }
     return taken;
@@ -192,5 +196,8 @@ export class Lanes {
     lane.dispose();
     this.#byTimeout.delete(lane.idleTimeout);
     this.#byNumber[lane.number] = undefined;
+    while (this.#byNumber.length > 1 && this.#byNumber.at(-1) === undefined) {
+      this.#byNumber.pop();
+    }
   }
 }

@@ -26,6 +26,8 @@ const TIMES = WORDS / 2;
 const PAGE_BITS = 12;
 const PAGE_SIZE = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SIZE - 1;
+/** Slots of the first page at first. */
+const FIRST_SIZE = 64;
 
 /**
  * Numbered places for sessions: sixteen 32-bit words each, and a record.
@@ -35,8 +37,8 @@ const PAGE_MASK = PAGE_SIZE - 1;
  * request costs in a large store is waiting for memory, and this asks for the
  * least of it. It is also nothing that the engine's collector has to follow.
  *
- * Slots come in pages, so that making room moves nothing, and a slot stays
- * where it is as long as its session lives. There is no slot 0: as a link, 0
+ * Slots come in pages, so that making room moves no more than the first page
+ * while that is small, and a slot keeps its number as long as its session lives. There is no slot 0: as a link, 0
  * means none.
  */
 export class Slots {
@@ -121,13 +123,32 @@ export class Slots {
 
   #extend(): number {
     const slot = this.#end++;
-    if ((slot & PAGE_MASK) !== 0) return slot;
+    const place = slot & PAGE_MASK;
+    const room = this.#records.at(-1)?.length;
+    if (place === 0) {
+      this.#pushPage(room === undefined ? FIRST_SIZE : PAGE_SIZE);
+    } else if (place === room) this.#growFirstPage(room * 2);
+    return slot;
+  }
+
+  #pushPage(size: number): void {
     const buffer = new ArrayBuffer(
-      PAGE_SIZE * WORDS * Int32Array.BYTES_PER_ELEMENT,
+      size * WORDS * Int32Array.BYTES_PER_ELEMENT,
     );
     this.#words.push(new Int32Array(buffer));
     this.#times.push(new Float64Array(buffer));
-    this.#records.push(new Array(PAGE_SIZE).fill(undefined));
-    return slot;
+    this.#records.push(new Array(size).fill(undefined));
+  }
+
+  /** So that a provider with few sessions is small. */
+  #growFirstPage(size: number): void {
+    const [words] = this.#words.splice(0);
+    const [records] = this.#records.splice(0);
+    this.#times.splice(0);
+    this.#pushPage(size);
+    this.#words[0]?.set(words as Int32Array);
+    for (const [slot, record] of (records ?? []).entries()) {
+      this.setRecord(slot, record);
+    }
   }
 }
