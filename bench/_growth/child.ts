@@ -11,7 +11,7 @@ import type { Task } from "./engine.ts";
 import { measureExpiry, measureTurns } from "./expiry.ts";
 import { measureSizes } from "./sizes.ts";
 
-const [file = "", text = ""] = process.argv.slice(2);
+const [file = "", text = "", collector] = process.argv.slice(2);
 try {
   await perform(JSON.parse(text));
 } catch (error) {
@@ -22,7 +22,9 @@ try {
 async function perform(task: Task): Promise<void> {
   switch (task.kind) {
     case "creates":
-      return report(await measureCreates(task.store, task.count));
+      return report(
+        await measureCreates(task.store, task.count, collector === "off"),
+      );
     case "expiry":
       return report(await measureExpiry(task.store, task.count));
     case "turns":

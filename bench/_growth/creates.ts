@@ -26,10 +26,19 @@ export const SHARES: readonly number[] = sharesOfNines();
 /** How many parts a run is cut into. */
 export const BUCKETS = 120;
 
-/** Creates sessions in an empty store, each `create` timed by itself. */
+/** How many batches are made between two collections that are asked for. */
+const COLLECTED = 32;
+
+/**
+ * Creates sessions in an empty store, each `create` timed by itself.
+ *
+ * @param isCollected Whether to collect garbage where V8 lets a program ask for
+ * it, between two creates, so that it does not in one.
+ */
 export async function measureCreates(
   name: string,
   count: number,
+  isCollected: boolean,
 ): Promise<Creates> {
   await warmUp(name);
   const store = await openStore(name, { capacity: count });
@@ -38,6 +47,9 @@ export async function measureCreates(
   const begin = performance.now();
   for (let first = 0; first < count; first += BATCH) {
     const some = times.subarray(first, first + BATCH);
+    if (isCollected && first % (COLLECTED * BATCH) === 0) {
+      (globalThis as { gc?: () => void }).gc?.();
+    }
     if (createBatch(store, first, some) !== some.length) {
       throw new Error(`Cannot measure: ${name} lost a session it created`);
     }
