@@ -32,15 +32,14 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { applied, isGuardMet, toRecord } from "../core/record.ts";
-import { checkOptionNames } from "../core/option_names.ts";
 import { register } from "../core/registry.ts";
+import { dataSize } from "../core/size.ts";
 import {
-  dataSize,
-  EMPTY_DATA,
-  entrySize,
-  type StoredData,
-  type StoredValue,
-} from "../core/value.ts";
+  type MemoryProviderOptions,
+  readUrl,
+  resolveBounds,
+} from "./memory/bounds.ts";
+import { growthOf } from "./memory/growth.ts";
 import { checkId, IdTable } from "./memory/id_table.ts";
 import { Lanes } from "./memory/lanes.ts";
 import { PrincipalIndex } from "./memory/principal_index.ts";
@@ -63,25 +62,7 @@ const SIGNED_IN = 2;
 /** The most bytes of one session: what a word of its slot can count. */
 const MAX_SESSION_BYTES = 2 ** 31 - 1;
 
-/** How much a {@linkcode MemoryProvider} keeps. */
-export interface MemoryProviderOptions {
-  /**
-   * The most sessions it keeps. A new one beyond that evicts the stalest of
-   * those that were never used after their first request, and only if there are
-   * none the stalest of the others.
-   *
-   * @default {1_000_000}
-   */
-  readonly maxSessions?: number | undefined;
-  /**
-   * The most bytes that the data of all sessions may take as text, keys
-   * included. Enforced by eviction, as above. One session alone can take no more
-   * than 2 GiB.
-   *
-   * @default {268_435_456}
-   */
-  readonly maxBytes?: number | undefined;
-}
+export type { MemoryProviderOptions };
 
 /** What a {@linkcode MemoryProvider} holds and did. */
 export interface MemoryProviderStats {
@@ -137,11 +118,9 @@ export class MemoryProvider implements Provider {
    * @throws {TypeError} If there is an option of another name.
    */
   constructor(options: MemoryProviderOptions = {}) {
-    const { maxSessions = 1_000_000, maxBytes = 268_435_456, ...others } =
-      options;
-    checkOptionNames("create MemoryProvider", others, []);
-    this.#maxSessions = checkBound("maxSessions", maxSessions);
-    this.#maxBytes = checkBound("maxBytes", maxBytes);
+    const { maxSessions, maxBytes } = resolveBounds(options);
+    this.#maxSessions = maxSessions;
+    this.#maxBytes = maxBytes;
   }
 
   /**
@@ -460,43 +439,4 @@ function slotOfCursor(cursor = "0"): number {
   );
 }
 
-/** By how many bytes a change makes the data longer; negative if shorter. */
-function growthOf(data: StoredData, change: SessionChange): number {
-  const { set = EMPTY_DATA, delete: removed = [] } = change;
-  let growth = 0;
-  for (const key of Object.keys(set)) {
-    growth += storedSize(set, key) - storedSize(data, key);
-  }
-  if (removed.length === 0) return growth;
-  for (const key of new Set(removed)) growth -= storedSize(data, key);
-  return growth;
-}
-
-function storedSize(data: StoredData, key: string): number {
-  const value: StoredValue | undefined = data[key];
-  return value === undefined ? 0 : entrySize(key, value);
-}
-
-function checkBound(name: string, value: number): number {
-  const isBound = Number.isSafeInteger(value) || value === Infinity;
-  if (isBound && value > 0) return value;
-  throw new RangeError(
-    `Cannot create MemoryProvider: ${name} must be a positive whole number or Infinity: received ${value}`,
-  );
-}
-
-/** Reads `memory:?maxSessions=1000&maxBytes=1000000`. */
-function fromUrl(url: URL | undefined): MemoryProvider {
-  if (url !== undefined && url.pathname !== "") {
-    throw new TypeError(
-      `Cannot open provider memory: options start with a question mark: received ${url.pathname}`,
-    );
-  }
-  const options: Record<string, number> = {};
-  for (const [name, value] of url?.searchParams ?? []) {
-    options[name] = Number(value);
-  }
-  return new MemoryProvider(options);
-}
-
-register("memory", fromUrl);
+register("memory", (url) => new MemoryProvider(readUrl(url)));
