@@ -10,6 +10,12 @@
  * | `new Set([1])` | `{"$":["Set",[1]]}` |
  * | `new Uint8Array([255])` | `{"$":["Uint8Array","_w"]}` |
  * | `{ $: 1 }` | `{"$$":1}`: a key of nothing but `$` gets one more |
+ * | `{ "a\n": 1 }` | `{"a$000a":1}`: no key has a character that JSON escapes |
+ *
+ * Such a character is written as `$` and the four lowercase hexadecimal digits of
+ * its UTF-16 unit, as is a `$` in front of four such digits. There is no backslash
+ * in a key, because V8 misreads keys that have one, see
+ * https://github.com/nodejs/node/issues/63785.
  *
  * @example Round trip
  * ```ts
@@ -25,6 +31,7 @@
  */
 import { Buffer } from "node:buffer";
 import { SessionError } from "./errors.ts";
+import { fromJsonKey, toJsonKey } from "./json_key.ts";
 import {
   EMPTY_DATA,
   emptyObject,
@@ -117,15 +124,11 @@ function objectToJson(object: StoredData): object {
   let isSame = true;
   for (const key of Object.keys(object)) {
     const item = toJson(object[key] as StoredValue);
-    const name = isEscapable(key) ? `${key}$` : key;
+    const name = toJsonKey(key);
     if (item !== object[key] || name !== key) isSame = false;
     put(copy, name, item);
   }
   return isSame ? object : copy;
-}
-
-function isEscapable(key: string): boolean {
-  return /^\$+$/.test(key);
 }
 
 function parse(text: string): unknown {
@@ -158,9 +161,10 @@ function objectFromJson(
   depth: number,
 ): StoredValue {
   const copy: Record<string, StoredValue> = {};
-  for (const key of Object.keys(json)) {
-    const name = isEscapable(key) ? key.slice(1) : key;
-    put(copy, name, fromJson(json[key], depth));
+  for (const name of Object.keys(json)) {
+    const key = fromJsonKey(name);
+    if (key === undefined) throw corrupt();
+    put(copy, key, fromJson(json[name], depth));
   }
   return freezeIfShareable(copy, Object.values(copy));
 }

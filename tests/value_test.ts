@@ -656,6 +656,14 @@ describe("the size of a value", () => {
     }
   });
 
+  it("counts a key with what JSON escapes as the codec writes it", () => {
+    for (const key of ["\\", '"', "a\nb", "\0", "\ud800", "$\n", "$000a"]) {
+      const value = { [key]: { [key]: 1, a: 2 } };
+      assertEquals(entrySize(key, value), bytesOf(key, value));
+      assertEquals(takeIn(key, value, Infinity).size, bytesOf(key, value));
+    }
+  });
+
   it("does not count what is left out", () => {
     const { size } = takeIn("a", { b: 1, c: undefined }, Infinity);
     assertEquals(size, entrySize("a", { b: 1 }));

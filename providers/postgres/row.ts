@@ -1,5 +1,6 @@
 import { decode, encode } from "../../core/codec.ts";
 import { SessionError } from "../../core/errors.ts";
+import { fromJsonKey, toJsonKey } from "../../core/json_key.ts";
 import type { SessionRecord, StoredSession } from "../../core/provider.ts";
 import {
   emptyObject,
@@ -10,12 +11,11 @@ import {
 
 /**
  * A text without what Postgres cannot hold, NUL and lone surrogates: written as
- * in JSON. Most texts stay as they are.
+ * a key in the codec's JSON, because the server answers with the keys of data in
+ * JSON too. Most texts stay as they are.
  */
 export function escaped(text: string): string {
-  // deno-lint-ignore no-control-regex
-  if (!/[\0-\x1f"\\\ud800-\udfff]/.test(text)) return text;
-  return JSON.stringify(text).slice(1, -1);
+  return toJsonKey(text);
 }
 
 export function escapedIfAny(text: string | null | undefined) {
@@ -23,7 +23,9 @@ export function escapedIfAny(text: string | null | undefined) {
 }
 
 function unescaped(text: string): string {
-  return text.includes("\\") ? JSON.parse(`"${text}"`) : text;
+  const original = fromJsonKey(text);
+  if (original === undefined) throw new TypeError("not an escaped text");
+  return original;
 }
 
 /**

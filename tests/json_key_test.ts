@@ -1,0 +1,101 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import fc from "fast-check";
+import { describe, it } from "node:test";
+import { encode } from "../core/codec.ts";
+import { fromJsonKey, toJsonKey } from "../core/json_key.ts";
+import { toRecord as toNewRecord } from "../core/record.ts";
+import type { StoredData } from "../core/value.ts";
+import * as denoKv from "../providers/deno_kv/record.ts";
+import * as postgres from "../providers/postgres/row.ts";
+import * as redis from "../providers/redis/record_text.ts";
+import * as sqlite from "../providers/sqlite/row.ts";
+import { keys, texts } from "./_arbitraries.ts";
+import { makeData, makeId, makeRecord, START } from "./_records.ts";
+
+function throughDenoKv(data: StoredData): StoredData | undefined {
+  const record = toNewRecord(makeRecord({ data }), 1);
+  const value = denoKv.toBytes(record, encode(data));
+  return denoKv.readLive({ value, versionstamp: "1" }, START)?.data;
+}
+
+function throughPostgres(data: StoredData): StoredData {
+  const { secretHash, renewedAt, createdAt, accessedAt, expiresAt } =
+    makeRecord();
+  const answer = JSON.stringify([
+    postgres.escaped(makeId(1)),
+    1,
+    secretHash,
+    renewedAt,
+    ...Array.from({ length: 6 }, () => null),
+    createdAt,
+    accessedAt,
+    expiresAt,
+    3600,
+    43_200,
+    false,
+    // What the server makes of it: keys and values, not the text.
+    JSON.parse(postgres.encodeData(data)),
+  ]);
+  return postgres.toSession(answer).record.data;
+}
+
+function throughRedis(data: StoredData): StoredData | undefined {
+  const text = redis.recordText(makeRecord({ data }), {
+    writeId: "write",
+    indexedUntil: undefined,
+  });
+  return redis.readRecord(text, START)?.data;
+}
+
+function throughSqlite(data: StoredData): StoredData {
+  const text = sqlite.patchOf({ set: data });
+  const columns = [1, START, START, "", START, ...Array(10).fill(null), text];
+  return sqlite.toRecord(columns as unknown as sqlite.Columns).data;
+}
+
+describe("a key in JSON", () => {
+  it("stands for no other key, and needs no escapes", () => {
+    fc.assert(
+      fc.property(keys, (key) => {
+        const text = toJsonKey(key);
+        assertStrictEquals(JSON.stringify(text), `"${text}"`);
+        assertStrictEquals(fromJsonKey(text), key);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("is one that is written so, or none", () => {
+    const unit = fc.constantFrom("$", "0", "2", "4", "a", "d", "8", "\\");
+    const alike = fc.string({ unit, maxLength: 12 });
+    fc.assert(
+      fc.property(fc.oneof(alike, texts), (text) => {
+        const key = fromJsonKey(text);
+        if (key !== undefined) assertStrictEquals(toJsonKey(key), text);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+const encodings = {
+  "Deno KV": throughDenoKv,
+  Postgres: throughPostgres,
+  Redis: throughRedis,
+  SQLite: throughSqlite,
+};
+for (const [name, through] of Object.entries(encodings)) {
+  describe(`a record in the form that ${name} stores`, () => {
+    it("gives back a key that V8 takes for another in JSON", () => {
+      const pairs = [["\\", "\n"], ["\\", '"'], ["\\n", "\nx"]];
+      for (const [index, pair] of pairs.entries()) {
+        for (const key of pair) {
+          const first = `${name} ${index}`;
+          const inner = { [`in ${first}`]: 1, [key]: 2 };
+          const data = makeData([[first, inner], [key, 3]]);
+          assertEquals({ ...through(data) }, { ...data });
+        }
+      }
+    });
+  });
+}
