@@ -56,12 +56,23 @@ import type {
 import { isGuardMet } from "../core/record.ts";
 import { register } from "../core/registry.ts";
 import {
+  checkBusyTimeout,
   open,
   type Opened,
   SCHEMA_TABLE,
   type Source,
   type SqliteDatabase,
+  type SqliteParameter,
 } from "./sqlite/database.ts";
+import {
+  chunked,
+  type Due,
+  DUE_AT_ONCE,
+  keysOf,
+  MOST_REFILED,
+  REFILED_AT_ONCE,
+  REMOVED_AT_ONCE,
+} from "./sqlite/due.ts";
 import {
   BEFORE_ALL_KEYS,
   type Columns,
@@ -105,13 +116,17 @@ export interface SqliteProviderOptions {
 /**
  * Sessions in a table, one row each.
  *
- * Every change is one statement; `gc` takes three for every 50 sessions. `read`,
- * `create`, `update`, `touch` and `destroy` take time in the logarithm of the
- * sessions held; `gc`, `list` and `destroyAll` in what they find besides. A
- * touch rewrites a few bytes of a row, however long its data, and an update
- * merges the keys it names within the statement. Neither moves the session in
- * the index by deadline: `gc` removes the expired in the order of the deadlines
- * that they had when it last came to them, and files the others anew.
+ * Every change is done by one statement. An update of the data alone tries a
+ * shorter one before, which changes nothing where the deadline is brought
+ * forward. `read`, `create`, `update`, `touch` and `destroy` take time in the
+ * logarithm of the sessions held; `list` and `destroyAll` in what they find
+ * besides. A touch rewrites a few bytes of a row, however long its data, and an
+ * update merges the keys it names within the statement.
+ *
+ * Neither moves the session in the index by deadline, so that `gc` goes by the
+ * deadlines that sessions had when it last came to them: about the stalest
+ * first. It takes time in the sessions that are due by that index, removes those
+ * that have expired and files up to 10,000 of the others anew.
  */
 export class SqliteProvider implements Provider {
   readonly #source: Source;
@@ -168,10 +183,7 @@ export class SqliteProvider implements Provider {
     guard: UpdateGuard,
     now: number,
   ): UpdateResult {
-    const { updateData, updateAll } = this.#open();
     const { secretHash, version = null } = guard;
-    const { expiresAt } = change;
-    const merged = [now, expiresAt, patchOf(change)];
     const where = [
       keyOf(id),
       id,
@@ -182,19 +194,7 @@ export class SqliteProvider implements Provider {
       version,
       version,
     ];
-    const isDone = this.#merge(() =>
-      // It leaves the indexes alone, and a deadline that is brought forward.
-      isDataOnly(change) &&
-        changed(updateData.run(...merged, ...where, expiresAt)) ||
-      changed(
-        updateAll.run(
-          ...merged,
-          expiresAt,
-          ...toReplacements(change),
-          ...where,
-        ),
-      )
-    );
+    const isDone = this.#merge(() => this.#change(change, where, now));
     return isDone ? "done" : this.#refusal(id, guard, now);
   }
 
@@ -213,22 +213,31 @@ export class SqliteProvider implements Provider {
   /**
    * {@inheritDoc Provider.gc}
    *
-   * The only call that answers later: it removes a few sessions at a time, and
+   * The only call that answers later: it looks at some sessions at a time, and
    * has the log written back to the file in turns of its own, so that other
-   * requests are served in between.
+   * requests are served in between. It writes only if there is something to
+   * remove or to file anew.
    */
   async gc(now: number, limit: number): Promise<number> {
     this.#open();
     let removed = 0;
-    while (removed < limit && !this.#isClosed) {
-      const wanted = Math.min(GC_SLICE, limit - removed);
-      const due = this.#open().due.all(now, wanted).length;
-      removed += this.#collect(now, wanted);
-      if (due < wanted) break;
+    let refiled = 0;
+    let due: readonly Due[] = [];
+    do {
+      due = this.#due(now, due.at(-1));
+      const expired = keysOf(due, "expired").slice(0, limit - removed);
+      const live = keysOf(due, "live").slice(0, MOST_REFILED - refiled);
+      for (const keys of chunked(expired, REMOVED_AT_ONCE)) {
+        removed += this.#remove(keys, now);
+        await setImmediate();
+      }
+      for (const keys of chunked(live, REFILED_AT_ONCE)) {
+        refiled += this.#refile(keys, now);
+        await setImmediate();
+      }
+      if (expired.length + live.length > 0) this.#checkpoint();
       await setImmediate();
-      this.#opened?.log?.exec("PRAGMA wal_checkpoint(PASSIVE)");
-      await setImmediate();
-    }
+    } while (due.length === DUE_AT_ONCE && removed < limit);
     return removed;
   }
 
@@ -287,16 +296,31 @@ export class SqliteProvider implements Provider {
     opened?.file?.close();
   }
 
-  /** Looks at so many sessions that are due, and removes the expired ones. */
-  #collect(now: number, limit: number): number {
-    const { refile, gc } = this.#open();
-    refile.run(now, limit, now);
-    const rows = gc.all(now, limit, now) as object[];
+  /** The sessions that are due next, after one of them; none once closed. */
+  #due(now: number, after: Due | undefined): readonly Due[] {
+    const [key = BEFORE_ALL_KEYS, collectAt = -Number.MAX_VALUE] = after ?? [];
+    const rows = this.#opened?.due
+      .all(now, now, collectAt, BigInt(key), DUE_AT_ONCE) as object[] ?? [];
+    return rows.map((row) => Object.values(row) as unknown as Due);
+  }
+
+  /** Removes those that are still expired. */
+  #remove(keys: string, now: number): number {
+    const rows = this.#opened?.gc.all(keys, now) as object[] ?? [];
     for (const row of rows) {
       const [id] = Object.values(row) as [string];
       for (const observer of this.#observers) observer("expired", id);
     }
     return rows.length;
+  }
+
+  /** Files those that are still live under their present deadline. */
+  #refile(keys: string, now: number): number {
+    return Number(this.#opened?.refile.run(keys, now).changes ?? 0);
+  }
+
+  #checkpoint(): void {
+    this.#opened?.log?.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
   #open(): Opened {
@@ -308,6 +332,23 @@ export class SqliteProvider implements Provider {
       );
     }
     return this.#opened = open(this.#source, this.#table);
+  }
+
+  #change(
+    change: SessionChange,
+    where: readonly SqliteParameter[],
+    now: number,
+  ): boolean {
+    const { updateData, updateAll } = this.#open();
+    const { expiresAt } = change;
+    const merged = [now, expiresAt, patchOf(change)];
+    if (isDataOnly(change)) {
+      // It leaves the indexes alone, and a deadline that is brought forward.
+      const result = updateData.run(...merged, ...where, expiresAt);
+      if (changed(result)) return true;
+    }
+    const replaced = [expiresAt, ...toReplacements(change)];
+    return changed(updateAll.run(...merged, ...replaced, ...where));
   }
 
   #merge(run: () => boolean): boolean {
@@ -342,12 +383,6 @@ export class SqliteProvider implements Provider {
     }
   }
 }
-
-/** How many sessions `gc` removes before other work gets its turn. */
-const GC_SLICE = 50;
-
-/** The longest time to wait for a lock, in seconds: 2^31 - 1 ms. */
-const MAX_BUSY_TIMEOUT = 2_147_483;
 
 function recordOrNone(columns: Columns): SessionRecord | undefined {
   try {
@@ -395,19 +430,6 @@ function checkTable(table: string): string {
   if (isName) return table;
   throw new TypeError(
     `Cannot create SqliteProvider: table must be a letter or _, then up to 47 letters, digits and _, and no name that is reserved: received ${table}`,
-  );
-}
-
-function checkBusyTimeout(seconds: number | undefined): void {
-  if (seconds === undefined) return;
-  if (typeof seconds !== "number") {
-    throw new TypeError(
-      `Cannot create SqliteProvider: busyTimeout must be a number of seconds: received ${typeof seconds}`,
-    );
-  }
-  if (seconds >= 0 && seconds <= MAX_BUSY_TIMEOUT) return;
-  throw new RangeError(
-    `Cannot create SqliteProvider: busyTimeout must be from 0 to ${MAX_BUSY_TIMEOUT} seconds: received ${seconds}`,
   );
 }
 

@@ -316,9 +316,32 @@ describe("SqliteProvider and a database that was handed in", () => {
       assertEquals(error.code, "store-failed");
     }
     setSchemaVersion(database, 1);
-    assertThrows(() => provider.clear(), SessionError, "an older version");
+    const clear = () => provider.clear();
+    const { message } = assertThrows(clear, SessionError, "an older version");
+    assertStringIncludes(message, "name another table");
+    assertStringIncludes(message, "received version 1");
     setSchemaVersion(database, 2);
     assertEquals(dataOf(provider, A), { name: "Ada" });
+    closeAll(before, provider, database);
+  });
+});
+
+describe("a table of an older version of SqliteProvider", () => {
+  it("can be removed with its row in the table of versions, as the error says", () => {
+    const database = new DatabaseSync(":memory:");
+    const before = new SqliteProvider(database);
+    create(before, A);
+    setSchemaVersion(database, 1);
+    const provider = new SqliteProvider(database);
+    const read = () => provider.read(A, START);
+    const row = "remove this one and its row in cloakroom_session_schema";
+    assertThrows(read, SessionError, row);
+    database.exec("DROP TABLE sessions");
+    database.exec(
+      "DELETE FROM cloakroom_session_schema WHERE name = 'sessions'",
+    );
+    assertEquals(read(), undefined);
+    assert(create(provider, A));
     closeAll(before, provider, database);
   });
 });
@@ -526,7 +549,7 @@ describe("collection in SQLite", () => {
     provider.close();
   });
 
-  it("takes the stalest first, however many it takes at a time", async () => {
+  it("takes the earliest due first, however many it takes at a time", async () => {
     const provider = memory();
     const expected: string[] = [];
     for (let index = 0; index < 150; index++) {
@@ -545,6 +568,57 @@ describe("collection in SQLite", () => {
     );
     assertEquals(await provider.gc(START + 2 * HOUR, 120), 30);
     provider.close();
+  });
+
+  it("files no more than 10,000 live sessions anew in one call", async () => {
+    const { provider, database } = await withLiveDue(20_000);
+    assertEquals(await provider.gc(START + HOUR, 1000), 0);
+    assertEquals(dueIn(database), 10_000);
+    assertEquals(await provider.gc(START + HOUR, 1000), 0);
+    assertEquals(dueIn(database), 0);
+    assertEquals(await provider.gc(START + 2 * HOUR, 20_000), 20_000);
+    closeAll(provider, database);
+  });
+
+  it("leaves no expired session behind more live ones than it files anew", async () => {
+    const { provider, database } = await withLiveDue(10_100);
+    for (let index = 0; index < 30; index++) {
+      create(provider, makeId(index), {}, { now: START + 1 });
+    }
+    assertEquals(await provider.gc(START + HOUR + 1, 20), 20);
+    database.exec(`UPDATE sessions SET collect_at = ${START + HOUR}
+      WHERE expires_at > ${START + HOUR + 1}`);
+    assertEquals(await provider.gc(START + HOUR + 1, 20), 10);
+    assertEquals(dueIn(database), 100);
+    assertEquals(countIn(database), 10_100);
+    closeAll(provider, database);
+  });
+
+  it("waits for no other process when nothing is due", async () => {
+    const file = newFile();
+    const provider = new SqliteProvider(file, { busyTimeout: 0 });
+    create(provider, A);
+    const other = new DatabaseSync(file);
+    other.exec("BEGIN IMMEDIATE");
+    assertEquals(await provider.gc(START, 1000), 0);
+    const gc = async () => await provider.gc(START + HOUR, 1000);
+    await assertRejects(gc, Error, "locked");
+    other.exec("ROLLBACK");
+    assertEquals(await gc(), 1);
+    closeAll(provider, other);
+  });
+
+  it("leaves a session alone that is used after it was found expired", async () => {
+    const database = new DatabaseSync(newFile());
+    const provider = new SqliteProvider(database);
+    for (let index = 0; index < 100; index++) create(provider, makeId(index));
+    const collecting = provider.gc(START + HOUR, 1000);
+    // By another machine, say, whose clock is behind.
+    database.exec(`UPDATE sessions SET expires_at = ${START + 2 * HOUR}`);
+    const removed = await collecting;
+    assertLess(removed, 100);
+    assertEquals(countIn(database), 100 - removed);
+    closeAll(provider, database);
   });
 
   it("takes a session past its absolute deadline though it is not idle", async () => {
@@ -818,6 +892,30 @@ function corrupted(text: string) {
   create(provider, A, {}, { principal: "ada" });
   database.prepare("UPDATE sessions SET data = ?").run(text);
   return { provider, database };
+}
+
+/** Sessions that have all been touched, and are due all the same. */
+async function withLiveDue(count: number) {
+  const database = new DatabaseSync(":memory:");
+  const provider = new SqliteProvider(database);
+  await provider.gc(START, 1);
+  database.exec("BEGIN");
+  for (let index = 0; index < count; index++) {
+    create(provider, makeId(1_000_000 + index));
+  }
+  database.exec(`UPDATE sessions SET expires_at = ${START + 2 * HOUR}; COMMIT`);
+  return { provider, database };
+}
+
+function dueIn(database: DatabaseSync): unknown {
+  const due = `SELECT count(*) AS count FROM sessions
+    WHERE collect_at <= ${START + HOUR + 1}`;
+  return database.prepare(due).get()?.["count"];
+}
+
+function countIn(database: DatabaseSync): unknown {
+  const all = "SELECT count(*) AS count FROM sessions";
+  return database.prepare(all).get()?.["count"];
 }
 
 function assertCorrupt(call: () => unknown): void {

@@ -60,6 +60,9 @@ const CHECKPOINT_PAGES = 250;
 /** The most memory that pages of the file take in a provider. */
 const CACHE_KIB = 16_384;
 
+/** The longest time to wait for a lock, in seconds: 2^31 - 1 ms. */
+const MAX_BUSY_TIMEOUT = 2_147_483;
+
 /** The version of the tables that this file makes and understands. */
 const SCHEMA_VERSION = 2;
 
@@ -113,9 +116,8 @@ const GUARD = `WHERE key = ? AND id = ? AND expires_at > ?
   AND (secret_hash = ? OR (previous_hash = ? AND previous_expires_at > ?))
   AND (? IS NULL OR version = ?) AND substr(data, 1, 1) = '{'`;
 
-/** The sessions to look at next; some of them may have been used since. */
-const DUE = `SELECT key FROM "@" WHERE collect_at <= ?
-    ORDER BY collect_at LIMIT ?`;
+/** Takes keys as an array in JSON, since there may be any number of them. */
+const CHOSEN = "WHERE key IN (SELECT value FROM json_each(?))";
 
 const STATEMENTS = {
   create: `INSERT INTO "@" (key, id, collect_at, ${COLUMNS})
@@ -141,11 +143,12 @@ const STATEMENTS = {
   touch: `UPDATE "@" SET accessed_at = ?, expires_at = max(expires_at, ?)
     WHERE key = ? AND id = ? AND expires_at > ?`,
   destroy: `DELETE FROM "@" WHERE key = ? AND id = ?`,
-  due: `SELECT 1 FROM "@" WHERE collect_at <= ? LIMIT ?`,
+  due: `SELECT CAST(key AS TEXT), collect_at, expires_at > ? FROM "@"
+    WHERE collect_at <= ? AND (collect_at, key) > (?, ?)
+    ORDER BY collect_at, key LIMIT ?`,
   refile: `UPDATE "@" SET collect_at = expires_at
-    WHERE key IN (${DUE}) AND expires_at > ?`,
-  gc: `DELETE FROM "@" WHERE key IN (${DUE}) AND expires_at <= ?
-    RETURNING id`,
+    ${CHOSEN} AND expires_at > ?`,
+  gc: `DELETE FROM "@" ${CHOSEN} AND expires_at <= ? RETURNING id`,
   list: `SELECT ${COLUMNS}, id FROM "@" WHERE principal = ? AND expires_at > ?`,
   scan: `SELECT ${COLUMNS}, id FROM "@"
     WHERE key > ? AND expires_at > ? ORDER BY key LIMIT ?`,
@@ -195,6 +198,19 @@ function makePrivate(path: string): void {
   } catch (error) {
     if ((error as { code?: unknown }).code !== "EEXIST") throw error;
   }
+}
+
+export function checkBusyTimeout(seconds: number | undefined): void {
+  if (seconds === undefined) return;
+  if (typeof seconds !== "number") {
+    throw new TypeError(
+      `Cannot create SqliteProvider: busyTimeout must be a number of seconds: received ${typeof seconds}`,
+    );
+  }
+  if (seconds >= 0 && seconds <= MAX_BUSY_TIMEOUT) return;
+  throw new RangeError(
+    `Cannot create SqliteProvider: busyTimeout must be from 0 to ${MAX_BUSY_TIMEOUT} seconds: received ${seconds}`,
+  );
 }
 
 function setBusyTimeout(database: SqliteDatabase, seconds: number): void {
@@ -264,12 +280,17 @@ function create(database: SqliteDatabase, table: string): void {
     .run(table, SCHEMA_VERSION);
 }
 
+const OLDER_REMEDY =
+  `name another table, or remove this one and its row in ${SCHEMA_TABLE}; to keep its sessions, copy them to another store with the older version first`;
+
 function checkVersion(version: number, table: string): void {
   if (version === SCHEMA_VERSION) return;
-  const other = version > SCHEMA_VERSION ? "a newer" : "an older";
+  const [other, remedy] = version > SCHEMA_VERSION
+    ? ["a newer", "upgrade the library, or name another table"]
+    : ["an older", OLDER_REMEDY];
   throw new SessionError(
     "store-failed",
-    `Cannot open table ${table}: its schema is of ${other} version of the library than this one, which knows version ${SCHEMA_VERSION}: received version ${version}`,
+    `Cannot open table ${table}: its schema is of ${other} version of the library than this one, which knows version ${SCHEMA_VERSION}: ${remedy}: received version ${version}`,
   );
 }
 
