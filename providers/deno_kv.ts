@@ -38,9 +38,8 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers/promises";
 import { encode } from "../core/codec.ts";
-import { SessionError } from "../core/errors.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 import type {
   NewSessionRecord,
   Provider,
@@ -53,17 +52,14 @@ import type {
 } from "../core/provider.ts";
 import { applied, isGuardMet } from "../core/record.ts";
 import { register } from "../core/registry.ts";
-import { digest } from "../core/token.ts";
-import {
-  checkKv,
-  type DenoKv,
-  type DenoKvAtomic,
-  type DenoKvEntry,
-  openKvOfRuntime,
-} from "./deno_kv/database.ts";
+import { Connection } from "./deno_kv/connection.ts";
+import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
+import { idOf, Keys } from "./deno_kv/keys.ts";
+import { PrincipalIndex, type Replacement } from "./deno_kv/principal_index.ts";
+import { lifetime, type Put, withPuts } from "./deno_kv/put.ts";
+import { RecentRecords } from "./deno_kv/recent_records.ts";
 import {
   ABSENT,
-  type Header,
   principalOf,
   readLive,
   readStored,
@@ -72,7 +68,7 @@ import {
   toBytes,
   type Version,
 } from "./deno_kv/record.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { repeated } from "./deno_kv/repeated.ts";
 
 export type {
   DenoKv,
@@ -92,31 +88,17 @@ export interface DenoKvProviderOptions {
   readonly prefix?: string | undefined;
 }
 
-const DAY = 86_400_000;
-
-/** How many keys Deno KV reads in one go. */
-const MAX_READS = 10;
-
 /** How many sessions go into one atomic write of `clear`, two keys for each. */
 const CLEAR_BATCH = 50;
 
-/** How often a call goes around before it gives up. */
-const MAX_ATTEMPTS = 100;
-
-/** The longest pause between two attempts, in milliseconds. */
-const MAX_PAUSE = 32;
-
-/** How many records are remembered between a request's read and its write. */
-const MAX_REMEMBERED = 256;
-
-/** Longer than this is as good as for ever; Deno KV refuses what overflows. */
-const MAX_EXPIRE_IN = 100 * 365 * 24 * 3600 * 1000;
-
 /**
  * Sessions in Deno KV, one key each, and one more in an index for each that has
- * a principal. Where a write needs both, they are one atomic operation. The entry
- * in the index lasts as long again as its session and two days more, so that it
- * need not be written each time; one whose session has expired is passed over.
+ * a principal. Where a write needs both, they are one atomic operation. An entry
+ * in the index is kept for what its session had left to live when the entry was
+ * written, for as long again or an hour, whichever is more, and for another day,
+ * because clocks differ: so it need not be written each time. One whose record is
+ * no longer there is removed by the next `list` or `destroyAll`, which read the
+ * records of all entries, ten in a round trip.
  *
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
@@ -127,12 +109,10 @@ const MAX_EXPIRE_IN = 100 * 365 * 24 * 3600 * 1000;
  * some time after, so `gc` has nothing to do and answers 0.
  */
 export class DenoKvProvider implements Provider {
-  readonly #source: string | undefined;
-  readonly #given: DenoKv | undefined;
-  readonly #prefix: string;
-  readonly #remembered = new Map<string, DenoKvEntry>();
-  #opened: Promise<DenoKv> | undefined;
-  #isClosed = false;
+  readonly #keys: Keys;
+  readonly #index: PrincipalIndex;
+  readonly #connection: Connection;
+  readonly #recent = new RecentRecords();
 
   /**
    * A provider on a database.
@@ -150,9 +130,9 @@ export class DenoKvProvider implements Provider {
   ) {
     const { prefix = "session", ...others } = options;
     checkOptionNames("create DenoKvProvider", others, []);
-    this.#prefix = checkPrefix(prefix);
-    if (typeof source === "object") this.#given = checkKv(source);
-    else this.#source = checkSource(source);
+    this.#keys = new Keys(checkPrefix(prefix));
+    this.#index = new PrincipalIndex(this.#keys);
+    this.#connection = new Connection(source);
   }
 
   /** {@inheritDoc Provider.create} */
@@ -168,17 +148,17 @@ export class DenoKvProvider implements Provider {
       if (before !== undefined && before.expiresAt > now) {
         return { answer: false };
       }
-      const puts = this.#puts({ id, before, after, data, now });
+      const puts = this.#puts({ id, before, after, now }, data);
       return { answer: true, puts };
     });
   }
 
   /** {@inheritDoc Provider.read} */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
-    const kv = await this.#open();
-    const entry = await kv.get(this.#recordKey(id));
+    const kv = await this.#connection.open();
+    const entry = await kv.get(this.#keys.record(id));
     const record = readLive(entry, now);
-    if (record !== undefined) this.#remember(id, entry);
+    if (record !== undefined) this.#recent.remember(id, entry);
     return record;
   }
 
@@ -189,7 +169,7 @@ export class DenoKvProvider implements Provider {
     guard: UpdateGuard,
     now: number,
   ): Promise<UpdateResult> {
-    return await this.#write(id, this.#recall(id), (entry) => {
+    return await this.#write(id, this.#recent.recall(id), (entry) => {
       const stored = readStored(entry);
       if (!isLive(stored, now)) return { answer: "gone" };
       const before = stored.header;
@@ -199,14 +179,14 @@ export class DenoKvProvider implements Provider {
       }
       const after = applied(recordOf(stored), change, now);
       const data = encode(after.data);
-      const puts = this.#puts({ id, before, after, data, now });
+      const puts = this.#puts({ id, before, after, now }, data);
       return { answer: "done", puts };
     });
   }
 
   /** {@inheritDoc Provider.touch} */
   async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
-    return await this.#write(id, this.#recall(id), (entry) => {
+    return await this.#write(id, this.#recent.recall(id), (entry) => {
       const stored = readStored(entry);
       if (!isLive(stored, now)) return { answer: false };
       const { header: before, data } = stored;
@@ -215,14 +195,14 @@ export class DenoKvProvider implements Provider {
         accessedAt: now,
         expiresAt: Math.max(before.expiresAt, expiresAt),
       };
-      const puts = this.#puts({ id, before, after, data, now });
+      const puts = this.#puts({ id, before, after, now }, data);
       return { answer: true, puts };
     });
   }
 
   /** {@inheritDoc Provider.destroy} */
   async destroy(id: string): Promise<boolean> {
-    return await this.#write(id, this.#recall(id), (entry) => {
+    return await this.#write(id, this.#recent.recall(id), (entry) => {
       if (entry.versionstamp === null) return { answer: false };
       return { answer: true, puts: this.#removals(id, principalOf(entry)) };
     });
@@ -234,7 +214,7 @@ export class DenoKvProvider implements Provider {
    * @returns 0
    */
   async gc(_now: number, _limit: number): Promise<number> {
-    await this.#open();
+    await this.#connection.open();
     return 0;
   }
 
@@ -243,12 +223,9 @@ export class DenoKvProvider implements Provider {
     principal: string,
     now: number,
   ): Promise<readonly StoredSession[]> {
-    const kv = await this.#open();
-    const ids = await this.#idsOf(kv, principal);
     const live: StoredSession[] = [];
-    for (let from = 0; from < ids.length; from += MAX_READS) {
-      const some = ids.slice(from, from + MAX_READS);
-      const entries = await kv.getMany(some.map((id) => this.#recordKey(id)));
+    const kv = await this.#connection.open();
+    for await (const entries of this.#index.recordsOf(kv, principal)) {
       for (const entry of entries) {
         const record = readLive(entry, now);
         // It may have changed hands since its id was read.
@@ -261,12 +238,12 @@ export class DenoKvProvider implements Provider {
 
   /** {@inheritDoc Provider.destroyAll} */
   async destroyAll(principal: string, except?: string): Promise<number> {
-    const ids = await this.#idsOf(await this.#open(), principal);
     let count = 0;
-    for (let from = 0; from < ids.length; from += MAX_READS) {
-      const some = ids.slice(from, from + MAX_READS);
+    const kv = await this.#connection.open();
+    for await (const entries of this.#index.recordsOf(kv, principal)) {
+      const others = entries.filter((entry) => idOf(entry) !== except);
       const ended = await Promise.all(
-        some.map((id) => id !== except && this.#destroyOf(id, principal)),
+        others.map((entry) => this.#destroyOf(entry, principal)),
       );
       count += ended.filter((isEnded) => isEnded).length;
     }
@@ -275,7 +252,7 @@ export class DenoKvProvider implements Provider {
 
   /** {@inheritDoc Provider.clear} */
   async clear(): Promise<number> {
-    const kv = await this.#open();
+    const kv = await this.#connection.open();
     let count = 0;
     let cursor: string | undefined;
     do {
@@ -298,7 +275,8 @@ export class DenoKvProvider implements Provider {
     limit: number,
     now: number,
   ): Promise<ScanPage> {
-    const entries = await this.#page(await this.#open(), cursor, limit);
+    const kv = await this.#connection.open();
+    const entries = await this.#page(kv, cursor, limit);
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
     for (const entry of entries) {
@@ -315,12 +293,8 @@ export class DenoKvProvider implements Provider {
 
   /** Closes the database if the provider opened it. Twice is safe. */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#remembered.clear();
-    // Who asked for a database that cannot be opened has heard of it.
-    const opened = await this.#opened?.catch(() => undefined);
-    opened?.close();
+    this.#recent.clear();
+    await this.#connection.close();
   }
 
   /**
@@ -333,8 +307,8 @@ export class DenoKvProvider implements Provider {
     guess: Version | undefined,
     plan: (entry: Version) => Plan<T>,
   ): Promise<T> {
-    const kv = await this.#open();
-    const key = this.#recordKey(id);
+    const kv = await this.#connection.open();
+    const key = this.#keys.record(id);
     return await repeated(async (isFirst) => {
       const isGuess = isFirst && guess !== undefined;
       const entry = isGuess ? guess : await kv.get(key);
@@ -348,8 +322,9 @@ export class DenoKvProvider implements Provider {
   }
 
   /** Ends a session unless it has changed hands. */
-  async #destroyOf(id: string, principal: string): Promise<boolean> {
-    return await this.#write(id, undefined, (entry) => {
+  async #destroyOf(found: DenoKvEntry, principal: string): Promise<boolean> {
+    const id = idOf(found);
+    return await this.#write(id, found, (entry) => {
       // One that cannot be read is theirs as far as anybody knows.
       const owner = principalOf(entry, principal);
       if (entry.versionstamp === null || owner !== principal) {
@@ -359,44 +334,20 @@ export class DenoKvProvider implements Provider {
     });
   }
 
-  /**
-   * What replaces a record, and moves its entry in the index of principals. An
-   * entry is to outlast its record by far, so that few writes need to renew it.
-   */
-  #puts({ id, before, after, data, now }: Replacement): readonly Put[] {
-    const { principal, expiresAt } = after;
-    const isSame = before?.principal === principal;
-    const known = isSame ? before?.indexedUntil : undefined;
-    const isIndexed = known !== undefined && known >= expiresAt;
-    const until = expiresAt + Math.max(expiresAt - now, DAY);
-    const indexedUntil = isIndexed ? known : until;
-    const value = principal === undefined
-      ? toBytes({ ...after, indexedUntil: undefined }, data)
-      : toBytes({ ...after, indexedUntil }, data);
-    const expireIn = lifetime(expiresAt, now);
-    const puts: Put[] = [{ key: this.#recordKey(id), value, expireIn }];
-    if (before?.principal !== undefined && !isSame) {
-      puts.push({ key: this.#indexKey(before.principal, id) });
-    }
-    if (principal !== undefined && !isIndexed) {
-      const key = this.#indexKey(principal, id);
-      // The clocks of machines may differ by up to the extra day.
-      puts.push({ key, value: true, expireIn: lifetime(until + DAY, now) });
-    }
-    return puts;
+  /** What replaces a record, and keeps the index of principals true. */
+  #puts(replacement: Replacement, data: string): readonly Put[] {
+    const { id, after, now } = replacement;
+    const { indexedUntil, puts } = this.#index.changeFor(replacement);
+    const key = this.#keys.record(id);
+    const value = toBytes({ ...after, indexedUntil }, data);
+    const expireIn = lifetime(after.expiresAt, now);
+    return [{ key, value, expireIn }, ...puts];
   }
 
   #removals(id: string, principal: string | undefined): readonly Put[] {
-    const record = { key: this.#recordKey(id) };
+    const record = { key: this.#keys.record(id) };
     if (principal === undefined) return [record];
-    return [record, { key: this.#indexKey(principal, id) }];
-  }
-
-  async #idsOf(kv: DenoKv, principal: string): Promise<readonly string[]> {
-    const ids: string[] = [];
-    const prefix = this.#indexKey(principal);
-    for await (const entry of kv.list({ prefix })) ids.push(idOf(entry));
-    return ids;
+    return [record, { key: this.#keys.index(principal, id) }];
   }
 
   /** The records that follow an id, in the order of their ids. */
@@ -405,69 +356,15 @@ export class DenoKvProvider implements Provider {
     after: string | undefined,
     limit: number,
   ): Promise<readonly DenoKvEntry[]> {
-    const prefix = this.#recordKey();
+    const prefix = this.#keys.record();
     const selector = after === undefined
       ? { prefix }
       // Nothing comes between a text and itself with a zero behind it.
-      : { prefix, start: this.#recordKey(`${after}\0`) };
+      : { prefix, start: this.#keys.record(`${after}\0`) };
     const entries: DenoKvEntry[] = [];
     for await (const entry of kv.list(selector, { limit })) entries.push(entry);
     return entries;
   }
-
-  #recordKey(...id: readonly string[]): readonly string[] {
-    return [this.#prefix, "id", ...id];
-  }
-
-  /**
-   * Digested, because a key is short. Strings that UTF-8 cannot tell apart
-   * share a digest; what counts is the principal in the record.
-   */
-  #indexKey(principal: string, ...id: readonly string[]): readonly string[] {
-    const name = digest(principal);
-    return [this.#prefix, "principal", name, ...id];
-  }
-
-  #remember(id: string, entry: DenoKvEntry): void {
-    this.#remembered.delete(id);
-    this.#remembered.set(id, entry);
-    if (this.#remembered.size <= MAX_REMEMBERED) return;
-    const [oldest] = this.#remembered.keys();
-    this.#remembered.delete(oldest as string);
-  }
-
-  #recall(id: string): DenoKvEntry | undefined {
-    const entry = this.#remembered.get(id);
-    this.#remembered.delete(id);
-    return entry;
-  }
-
-  async #open(): Promise<DenoKv> {
-    this.#checkOpen();
-    if (this.#given !== undefined) return this.#given;
-    const opening = this.#opened ??= openKvOfRuntime()(this.#source);
-    try {
-      const kv = await opening;
-      this.#checkOpen();
-      return kv;
-    } catch (error) {
-      // What failed once is tried anew by the next call.
-      if (!this.#isClosed && this.#opened === opening) this.#opened = undefined;
-      throw error;
-    }
-  }
-
-  #checkOpen(): void {
-    if (!this.#isClosed) return;
-    throw new SessionError("closed", "Cannot use DenoKvProvider: it is closed");
-  }
-}
-
-/** One key to store, or to remove if there is no value. */
-interface Put {
-  readonly key: readonly string[];
-  readonly value?: unknown;
-  readonly expireIn?: number;
 }
 
 /** How to answer a call, and what has to be written for that. */
@@ -476,67 +373,8 @@ interface Plan<T> {
   readonly puts?: readonly Put[];
 }
 
-interface Replacement {
-  readonly id: string;
-  readonly before: Header | undefined;
-  readonly after: Header;
-  /** The data of the new record. */
-  readonly data: string;
-  readonly now: number;
-}
-
 function isLive(stored: Stored | undefined, now: number): stored is Stored {
   return stored !== undefined && stored.header.expiresAt > now;
-}
-
-/** For how long Deno KV keeps something, in milliseconds. */
-function lifetime(expiresAt: number, now: number): number {
-  const remaining = Math.ceil(expiresAt - now);
-  return Math.min(Math.max(remaining, 0), MAX_EXPIRE_IN);
-}
-
-function withPuts(atomic: DenoKvAtomic, puts: readonly Put[]): DenoKvAtomic {
-  return puts.reduce((writes, { key, value, expireIn = 0 }) => {
-    return value === undefined
-      ? writes.delete(key)
-      : writes.set(key, value, { expireIn });
-  }, atomic);
-}
-
-/**
- * Tries until there is an answer. Other writers can change a record first, or,
- * in another process, hold the lock of a database file.
- */
-async function repeated<T>(
-  attempt: (isFirst: boolean) => Promise<{ readonly answer: T } | undefined>,
-): Promise<T> {
-  for (let count = 1; count <= MAX_ATTEMPTS; count++) {
-    if (count > 2) await pause(count);
-    try {
-      const done = await attempt(count === 1);
-      if (done !== undefined) return done.answer;
-    } catch (error) {
-      if (!isLocked(error) || count === MAX_ATTEMPTS) throw error;
-    }
-  }
-  throw new SessionError(
-    "conflict",
-    `Cannot write session: others changed it first, ${MAX_ATTEMPTS} times in a row`,
-  );
-}
-
-/** SQLite's word for a write that another process kept from happening. */
-function isLocked(error: unknown): boolean {
-  return error instanceof Error && error.message === "database is locked";
-}
-
-/** Lets one of several writers get ahead of the others. */
-async function pause(attempt: number): Promise<void> {
-  await setTimeout(Math.random() * Math.min(2 ** attempt, MAX_PAUSE));
-}
-
-function idOf(entry: DenoKvEntry): string {
-  return entry.key.at(-1) as string;
 }
 
 /** Where the next page begins; `undefined` after the last one. */
@@ -546,18 +384,6 @@ function lastId(
 ): string | undefined {
   const last = entries.length < limit ? undefined : entries.at(-1);
   return last === undefined ? undefined : idOf(last);
-}
-
-function checkSource(source: unknown): string | undefined {
-  if (source !== undefined && (typeof source !== "string" || source === "")) {
-    throw new TypeError(
-      `Cannot create DenoKvProvider: source must be an open Deno KV, a path or a URL: received ${
-        source === "" ? "an empty string" : typeof source
-      }`,
-    );
-  }
-  openKvOfRuntime();
-  return source;
 }
 
 function checkPrefix(prefix: unknown): string {

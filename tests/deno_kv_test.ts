@@ -88,6 +88,15 @@ class Bench {
     await this.kv.atomic().set(["session", "id", ID], value).commit();
   }
 
+  /** Has Ada sign in so many times, from ID on, and Deno KV drop the records. */
+  async lose(count: number): Promise<void> {
+    for (let number = 1; number <= count; number++) {
+      const id = makeId(number);
+      await this.create({ principal: "ada" }, id);
+      await this.kv.atomic().delete(["session", "id", id]).commit();
+    }
+  }
+
   async live(id = ID, now = START): Promise<SessionRecord> {
     const record = await this.other.read(id, now);
     assert(record !== undefined);
@@ -634,7 +643,7 @@ describe("what Deno KV holds", () => {
       bench.seen.sets as unknown,
       [
         { key: id, expireIn: 3_600_000 },
-        { key: index, expireIn: 3_600_000 + 2 * DAY },
+        { key: index, expireIn: 2 * 3_600_000 + DAY },
         { key: id, expireIn: 3_604_001 },
       ],
     );
@@ -748,6 +757,57 @@ function roomIn(error: Error): number {
 function dataOfSize(size: number) {
   return makeData([["a", "x".repeat(size - '{"a":""}'.length)]]);
 }
+
+describe("an index entry in Deno KV whose record is no longer there", () => {
+  test("is removed by list, which then has no more to read than what lives", async (bench) => {
+    await bench.create({ principal: "ada" }, makeId(0));
+    await bench.lose(60);
+    const list = () => bench.provider.list("ada", START);
+    assertEquals((await list()).length, 1);
+    assertEquals(bench.seen.trips.splice(0), [
+      "list",
+      ...Array.from({ length: 7 }, () => "getMany"),
+      "commit",
+      "commit",
+    ]);
+    assertEquals((await bench.keys()).length, 2);
+    assertEquals((await list()).length, 1);
+    assertEquals(bench.seen.trips, ["list", "getMany"]);
+  });
+
+  test("is removed by destroyAll, and does not count", async (bench) => {
+    await bench.create({ principal: "ada" }, makeId(0));
+    await bench.create({ principal: "ada" }, makeId(99));
+    await bench.lose(30);
+    assertEquals(await bench.provider.destroyAll("ada", makeId(99)), 1);
+    assertEquals((await bench.keys()).length, 2);
+    assertEquals((await bench.provider.list("ada", START)).length, 1);
+  });
+
+  test("stays if a session is stored under its id in that moment", async (bench) => {
+    await bench.lose(1);
+    bench.seen.beforeCommit = () => bench.create({ principal: "ada" });
+    assertEquals(await bench.provider.list("ada", START), []);
+    assertEquals((await bench.provider.list("ada", START)).length, 1);
+  });
+
+  test("fails neither list nor destroyAll when it cannot be removed", async (bench) => {
+    await bench.lose(1);
+    const fail = () => Promise.reject(new Error("disk on fire"));
+    bench.seen.beforeCommit = fail;
+    assertEquals(await bench.provider.list("ada", START), []);
+    bench.seen.beforeCommit = fail;
+    assertEquals(await bench.provider.destroyAll("ada"), 0);
+    assertEquals((await bench.keys()).length, 1);
+  });
+
+  test("is not one whose record has expired and is still there", async (bench) => {
+    await bench.create({ principal: "ada", expiresAt: START + 1 });
+    assertEquals(await bench.provider.list("ada", START + 1), []);
+    assertEquals(bench.seen.trips, ["list", "getMany"]);
+    assertEquals((await bench.keys()).length, 2);
+  });
+});
 
 describe("a session too large for Deno KV", () => {
   test("is refused as too large, with the room that there is", async (bench) => {

@@ -1,0 +1,117 @@
+import type { DenoKv, DenoKvEntry } from "./database.ts";
+import { idOf, type Keys } from "./keys.ts";
+import { lifetime, type Put } from "./put.ts";
+import type { Header } from "./record.ts";
+
+/** How far the clocks of machines may differ, in milliseconds. */
+const MAX_CLOCK_DIFFERENCE = 24 * 3600 * 1000;
+
+/** For how long at least an entry in the index is not written again. */
+const MIN_INDEXED = 3600 * 1000;
+
+/** How many keys Deno KV reads in one go. */
+const MAX_READS = 10;
+
+/** How many entries of ended sessions leave the index in one atomic write. */
+const FORGET_BATCH = 50;
+
+/** A record about to take the place of another one, or of none. */
+export interface Replacement {
+  readonly id: string;
+  readonly before: Header | undefined;
+  readonly after: Header;
+  /** In milliseconds since the Unix epoch. */
+  readonly now: number;
+}
+
+/** What a replacement means for the index. */
+export interface IndexChange {
+  /** What the new record is to say of itself. */
+  readonly indexedUntil: number | undefined;
+  /** What has to be written together with the new record. */
+  readonly puts: readonly Put[];
+}
+
+/**
+ * Which sessions a principal has: one key for each. What it leads to is only
+ * where to look, since a record may have ended or changed hands.
+ */
+export class PrincipalIndex {
+  readonly #keys: Keys;
+
+  constructor(keys: Keys) {
+    this.#keys = keys;
+  }
+
+  /**
+   * What moves the entry of a session to its new principal, or renews it. An
+   * entry is to outlast its record by far, so that few writes need to renew it.
+   */
+  changeFor({ id, before, after, now }: Replacement): IndexChange {
+    const { principal, expiresAt } = after;
+    const isSame = before?.principal === principal;
+    const puts: Put[] = [];
+    if (before?.principal !== undefined && !isSame) {
+      puts.push({ key: this.#keys.index(before.principal, id) });
+    }
+    if (principal === undefined) return { indexedUntil: undefined, puts };
+    const known = isSame ? before?.indexedUntil : undefined;
+    if (known !== undefined && known >= expiresAt) {
+      return { indexedUntil: known, puts };
+    }
+    const indexedUntil = expiresAt + Math.max(expiresAt - now, MIN_INDEXED);
+    const key = this.#keys.index(principal, id);
+    const expireIn = lifetime(indexedUntil + MAX_CLOCK_DIFFERENCE, now);
+    puts.push({ key, value: true, expireIn });
+    return { indexedUntil, puts };
+  }
+
+  /**
+   * What the index of a principal leads to, some records at a time. Entries
+   * that lead to nothing are removed after the last of them.
+   */
+  async *recordsOf(
+    kv: DenoKv,
+    principal: string,
+  ): AsyncGenerator<readonly DenoKvEntry[]> {
+    const ids = await this.#idsOf(kv, principal);
+    const ended: string[] = [];
+    for (let from = 0; from < ids.length; from += MAX_READS) {
+      const some = ids.slice(from, from + MAX_READS);
+      const entries = await kv.getMany(some.map((id) => this.#keys.record(id)));
+      yield entries.filter(({ versionstamp }) => versionstamp !== null);
+      for (const entry of entries) {
+        if (entry.versionstamp === null) ended.push(idOf(entry));
+      }
+    }
+    for (let from = 0; from < ended.length; from += FORGET_BATCH) {
+      const some = ended.slice(from, from + FORGET_BATCH);
+      await this.#forget(kv, principal, some);
+    }
+  }
+
+  async #idsOf(kv: DenoKv, principal: string): Promise<readonly string[]> {
+    const ids: string[] = [];
+    const prefix = this.#keys.index(principal);
+    for await (const entry of kv.list({ prefix })) ids.push(idOf(entry));
+    return ids;
+  }
+
+  /** Removes sessions from the index, unless they are back. */
+  async #forget(
+    kv: DenoKv,
+    principal: string,
+    ids: readonly string[],
+  ): Promise<void> {
+    const atomic = ids.reduce((writes, id) => {
+      const key = this.#keys.record(id);
+      return writes.check({ key, versionstamp: null })
+        .delete(this.#keys.index(principal, id));
+    }, kv.atomic());
+    try {
+      await atomic.commit();
+    } catch {
+      // Nobody asked for it, and the next call tries again.
+    }
+  }
+}
