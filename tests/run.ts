@@ -65,6 +65,8 @@ async function runBun(): Promise<Result> {
         await run(command as string, [
           ...prefix,
           "test",
+          // Not too little for a machine with other work.
+          "--timeout=60000",
           "--preload",
           WATCH,
           ...paths,
