@@ -120,7 +120,7 @@ function figuresOf(file: string, size: number, operation: string): number[] {
 
 function print(): void {
   console.log(
-    `${RUNTIME}, medians of ${rounds} rounds: ns of processor time for each ` +
+    `${RUNTIME}, medians of ${rounds} rounds: ns for each ` +
       "operation, and in brackets how many times as long as ours takes in the same round.\n",
   );
   for (const size of sizes) {
