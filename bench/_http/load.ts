@@ -2,8 +2,8 @@
  * Puts a server under load, in a process of its own:
  * `load.ts PORT FILE CONNECTIONS MILLISECONDS [BODY]`. The file has a `Cookie`
  * header and the body that must come back, unless it is given, as JSON in every
- * line; requests are spread over all of them. Each connection sends its next request when the answer to
- * the one before is there and is right. Prints JSON.
+ * line; requests are spread over all of them. Each connection sends its next
+ * request when the answer to the one before is there and is right. Prints JSON.
  *
  * @module
  */
