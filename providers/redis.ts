@@ -48,6 +48,7 @@
  * @module
  */
 import { SessionError } from "../core/errors.ts";
+import { checkOptionNames } from "../core/option_names.ts";
 import type {
   NewSessionRecord,
   Provider,
@@ -59,30 +60,13 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
-import { digest, ID_LENGTH, mintSecret } from "../core/token.ts";
+import { ID_LENGTH, mintSecret } from "../core/token.ts";
 import { BunConnection } from "./redis/bun.ts";
 import { Connection, type RedisClient, textOf } from "./redis/client.ts";
-import {
-  corruptRecord,
-  fieldText,
-  readRecord,
-  recordText,
-} from "./redis/record_text.ts";
-import {
-  type Coverage,
-  timeToLive,
-  touchArgs,
-  updateArgs,
-} from "./redis/script_args.ts";
-import {
-  DESTROY,
-  INDEX,
-  REPAIR,
-  TOUCH,
-  UPDATE,
-  WRITE_ID_LENGTH,
-} from "./redis/scripts.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { PrincipalIndex } from "./redis/principal_index.ts";
+import { fieldText, readRecord, recordText } from "./redis/record_text.ts";
+import { timeToLive, touchArgs, updateArgs } from "./redis/script_args.ts";
+import { DESTROY, TOUCH, UPDATE, WRITE_ID_LENGTH } from "./redis/scripts.ts";
 
 export type {
   IoRedisClient,
@@ -102,13 +86,8 @@ export interface RedisProviderOptions {
   readonly prefix?: string | undefined;
 }
 
-const DAY = 86_400_000;
-
 /** How many keys to look through at least, be they sessions or not. */
 const MIN_SCAN = 100;
-
-/** How often a write looks for its session under yet another principal. */
-const MAX_ATTEMPTS = 10;
 
 /**
  * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
@@ -123,6 +102,7 @@ const MAX_ATTEMPTS = 10;
 export class RedisProvider implements Provider {
   readonly #prefix: string;
   readonly #redis: Connection;
+  readonly #index: PrincipalIndex;
   readonly #owned: BunConnection | undefined;
   readonly #writer = `.${mintSecret().slice(0, 8)}`;
   #writes = 0;
@@ -148,6 +128,7 @@ export class RedisProvider implements Provider {
       ? new BunConnection(String(client))
       : undefined;
     this.#redis = new Connection(this.#owned ?? client as RedisClient);
+    this.#index = new PrincipalIndex(this.#redis, this.#prefix);
   }
 
   /**
@@ -165,7 +146,7 @@ export class RedisProvider implements Provider {
     const { principal, expiresAt } = record;
     const coverage = principal === undefined
       ? undefined
-      : await this.#cover(id, principal, expiresAt, now);
+      : await this.#index.cover({ id, expiresAt, now }, principal);
     const indexedUntil = coverage?.until;
     const writeId = this.#nextWriteId();
     const text = recordText(record, { writeId, indexedUntil });
@@ -195,11 +176,11 @@ export class RedisProvider implements Provider {
     if (!isId(id)) return "gone";
     const { principal, expiresAt } = change;
     const coverage = typeof principal === "string"
-      ? await this.#cover(id, principal, expiresAt, now)
+      ? await this.#index.cover({ id, expiresAt, now }, principal)
       : undefined;
     const writeId = this.#nextWriteId();
     const update = { change, guard, now, writeId };
-    return await this.#covered(
+    return await this.#index.covered(
       { id, expiresAt, now, coverage },
       (indexed) =>
         this.#redis.run(UPDATE, this.#keyOf(id), updateArgs(update, indexed)),
@@ -211,7 +192,7 @@ export class RedisProvider implements Provider {
     this.#checkOpen();
     if (!isId(id)) return false;
     const touch = { expiresAt, now };
-    const result = await this.#covered(
+    const result = await this.#index.covered(
       { id, expiresAt, now, coverage: undefined },
       (indexed) =>
         this.#redis.run(TOUCH, this.#keyOf(id), touchArgs(touch, indexed)),
@@ -227,7 +208,7 @@ export class RedisProvider implements Provider {
     if (whose === undefined) return false;
     if (whose !== "null") {
       // The record may be damaged, and so may be the principal in it.
-      await this.#tidy(() => this.#unindex(JSON.parse(whose), [id]));
+      await tidy(() => this.#index.remove(JSON.parse(whose), [id]));
     }
     return true;
   }
@@ -249,7 +230,7 @@ export class RedisProvider implements Provider {
     now: number,
   ): Promise<readonly StoredSession[]> {
     this.#checkOpen();
-    const ids = await this.#indexed(principal);
+    const ids = await this.#index.idsOf(principal);
     const live: StoredSession[] = [];
     const stale: string[] = [];
     await Promise.all(ids.map(async (id) => {
@@ -262,9 +243,7 @@ export class RedisProvider implements Provider {
       else if (record.expiresAt > now) live.push({ id, record });
     }));
     if (stale.length > 0) {
-      await this.#tidy(() =>
-        this.#redis.run(REPAIR, this.#indexKeyOf(principal), stale)
-      );
+      await tidy(() => this.#index.repair(principal, stale));
     }
     return live;
   }
@@ -272,7 +251,7 @@ export class RedisProvider implements Provider {
   /** {@inheritDoc Provider.destroyAll} */
   async destroyAll(principal: string, except?: string): Promise<number> {
     this.#checkOpen();
-    const ids = await this.#indexed(principal);
+    const ids = await this.#index.idsOf(principal);
     const ended: string[] = [];
     await Promise.all(ids.map(async (id) => {
       if (id === except) return;
@@ -280,7 +259,7 @@ export class RedisProvider implements Provider {
       if (textOf(reply) !== undefined) ended.push(id);
     }));
     if (ended.length > 0) {
-      await this.#tidy(() => this.#unindex(principal, ended));
+      await tidy(() => this.#index.remove(principal, ended));
     }
     return ended.length;
   }
@@ -333,70 +312,6 @@ export class RedisProvider implements Provider {
     this.#owned?.close();
   }
 
-  /**
-   * Writes to a session, and again with its principal's index brought up to date
-   * as long as the script asks for that.
-   */
-  async #covered(
-    session: {
-      readonly id: string;
-      readonly expiresAt: number;
-      readonly now: number;
-      readonly coverage: Coverage | undefined;
-    },
-    write: (coverage: Coverage | undefined) => Promise<unknown>,
-  ): Promise<UpdateResult> {
-    const { id, expiresAt, now } = session;
-    let { coverage } = session;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const reply = textOf(await write(coverage));
-      if (isResult(reply)) return reply;
-      if (reply?.startsWith("index") !== true) throw corruptRecord();
-      const principal = JSON.parse(reply.slice("index".length));
-      coverage = await this.#cover(id, principal, expiresAt, now);
-    }
-    throw new Error(
-      `Cannot write session: its principal changed ${MAX_ATTEMPTS} times meanwhile`,
-    );
-  }
-
-  /**
-   * Puts a session into its principal's index, before it becomes theirs and for
-   * much longer than it lives, so that a touch need not do it again.
-   */
-  async #cover(
-    id: string,
-    principal: string,
-    expiresAt: number,
-    now: number,
-  ): Promise<Coverage> {
-    const until = expiresAt + Math.max(expiresAt - now, DAY);
-    // The clocks of the servers in a cluster may differ by up to the extra day.
-    const lifetime = timeToLive(until + DAY, now);
-    await this.#redis.run(INDEX, this.#indexKeyOf(principal), [id, lifetime]);
-    return { principal, until };
-  }
-
-  async #indexed(principal: string): Promise<string[]> {
-    const key = this.#indexKeyOf(principal);
-    const ids = await this.#redis.send("HKEYS", [key]) as unknown[];
-    return ids.map((id) => textOf(id) as string);
-  }
-
-  /** Forgets sessions that are no more; an id never comes back. */
-  #unindex(principal: string, ids: readonly string[]): Promise<unknown> {
-    return this.#redis.send("HDEL", [this.#indexKeyOf(principal), ...ids]);
-  }
-
-  /** Does what may be left undone: what was asked for has been done by now. */
-  async #tidy(work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work();
-    } catch {
-      // A stale entry does no harm, and ends by itself.
-    }
-  }
-
   #destroyIf(id: string, principal: string | undefined): Promise<unknown> {
     const owner = fieldText(principal);
     return this.#redis.run(DESTROY, this.#keyOf(id), [owner]);
@@ -435,11 +350,6 @@ export class RedisProvider implements Provider {
     return this.#prefix + id;
   }
 
-  /** A principal may be of any length and characters, and is nobody's business. */
-  #indexKeyOf(principal: string): string {
-    return `${this.#prefix}${digest(principal)}:sessions`;
-  }
-
   #checkOpen(): void {
     if (!this.#isClosed) return;
     throw new SessionError("closed", "Cannot use RedisProvider: it is closed");
@@ -471,8 +381,13 @@ function readable(
   }
 }
 
-function isResult(reply: string | undefined): reply is UpdateResult {
-  return reply === "done" || reply === "gone" || reply === "conflict";
+/** Does what may be left undone: what was asked for has been done by now. */
+async function tidy(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // A stale entry does no harm, and ends by itself.
+  }
 }
 
 /** A text as a pattern that matches nothing else. */
