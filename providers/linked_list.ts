@@ -1,40 +1,50 @@
-import { LIST, NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
+import { NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
 
 /**
  * A doubly linked list of slots: a ring closed by one sentinel, a slot as well,
  * so that no operation has a special case for an empty list, its first or its
- * last element. Every operation takes constant time. A slot is in
- * one list at a time, or in none.
+ * last element. Every operation takes constant time. A slot is in one list at a
+ * time, or in none, and knows the sentinel of that.
  */
 export class LinkedList {
   readonly #slots: Slots;
-  readonly #number: number;
   /** Stands before the front and behind the back. */
   readonly #sentinel: number;
 
-  /**
-   * An empty list.
-   *
-   * @param slots Whose slots it is made of.
-   * @param number Tells it from other lists of these; at least 1.
-   */
-  constructor(slots: Slots, number: number) {
+  /** An empty list of some of these slots. */
+  constructor(slots: Slots) {
     this.#slots = slots;
-    this.#number = number;
     this.#sentinel = slots.allocate();
     slots.setWord(this.#sentinel, NEXT, this.#sentinel);
     slots.setWord(this.#sentinel, PREVIOUS, this.#sentinel);
   }
 
+  /**
+   * Moves a slot in front of all others of its list, whichever that is: the one
+   * operation that every request asks for, so it takes no look at a list object.
+   *
+   * @throws {TypeError} If the slot is in no list.
+   */
+  static moveToFront(slots: Slots, slot: number): void {
+    const sentinel = slots.list(slot);
+    if (sentinel === 0) {
+      throw new TypeError("Cannot move slot: it is in no list");
+    }
+    const previous = slots.word(slot, PREVIOUS);
+    if (previous === sentinel) return;
+    link(slots, previous, slots.word(slot, NEXT));
+    link(slots, slot, slots.word(sentinel, NEXT));
+    link(slots, sentinel, slot);
+  }
+
   /** The last slot, or 0. */
   get back(): number {
-    const last = this.#slots.word(this.#sentinel, PREVIOUS);
-    return last === this.#sentinel ? 0 : last;
+    return this.before(this.#sentinel);
   }
 
   /** Whether a slot is in this list. */
   has(slot: number): boolean {
-    return this.#slots.word(slot, LIST) === this.#number;
+    return this.#slots.list(slot) === this.#sentinel;
   }
 
   /**
@@ -43,11 +53,13 @@ export class LinkedList {
    * @throws {TypeError} If it is in a list already.
    */
   pushFront(slot: number): void {
-    if (this.#slots.word(slot, LIST) !== 0) {
+    const slots = this.#slots;
+    if (slots.list(slot) !== 0) {
       throw new TypeError("Cannot push slot: it is in a list already");
     }
-    this.#slots.setWord(slot, LIST, this.#number);
-    this.#linkFront(slot);
+    slots.setList(slot, this.#sentinel);
+    link(slots, slot, slots.word(this.#sentinel, NEXT));
+    link(slots, this.#sentinel, slot);
   }
 
   /**
@@ -56,21 +68,12 @@ export class LinkedList {
    * @throws {TypeError} If it is not in this list.
    */
   remove(slot: number): void {
-    this.#checkMember("remove", slot);
-    this.#unlink(slot);
-    this.#slots.setWord(slot, LIST, 0);
-  }
-
-  /**
-   * Moves a slot in front of all others.
-   *
-   * @throws {TypeError} If it is not in this list.
-   */
-  moveToFront(slot: number): void {
-    this.#checkMember("move", slot);
-    if (this.#slots.word(slot, PREVIOUS) === this.#sentinel) return;
-    this.#unlink(slot);
-    this.#linkFront(slot);
+    if (!this.has(slot)) {
+      throw new TypeError("Cannot remove slot: it is not in this list");
+    }
+    const slots = this.#slots;
+    link(slots, slots.word(slot, PREVIOUS), slots.word(slot, NEXT));
+    slots.setList(slot, 0);
   }
 
   /** The neighbour of a slot towards the front, or 0. */
@@ -80,42 +83,28 @@ export class LinkedList {
   }
 
   /**
-   * Takes out all slots behind one without a look at them: for slots that were
-   * freed meanwhile.
+   * Takes out all slots behind one and gives them back, without a look at those
+   * between: they are linked as free slots are.
    *
    * @param slot 0 for all there are.
    */
-  removeBehind(slot: number): void {
+  freeBehind(slot: number): void {
+    const slots = this.#slots;
     const last = slot === 0 ? this.#sentinel : slot;
-    this.#slots.setWord(last, NEXT, this.#sentinel);
-    this.#slots.setWord(this.#sentinel, PREVIOUS, last);
+    const first = slots.word(last, NEXT);
+    if (first === this.#sentinel) return;
+    slots.freeRun(first, slots.word(this.#sentinel, PREVIOUS));
+    link(slots, last, this.#sentinel);
   }
 
   /** Gives the sentinel back. The list is of no use then, and has to be empty. */
   dispose(): void {
     this.#slots.free(this.#sentinel);
   }
+}
 
-  #linkFront(slot: number): void {
-    const slots = this.#slots;
-    const first = slots.word(this.#sentinel, NEXT);
-    slots.setWord(slot, PREVIOUS, this.#sentinel);
-    slots.setWord(slot, NEXT, first);
-    slots.setWord(first, PREVIOUS, slot);
-    slots.setWord(this.#sentinel, NEXT, slot);
-  }
-
-  #unlink(slot: number): void {
-    const slots = this.#slots;
-    const previous = slots.word(slot, PREVIOUS);
-    const next = slots.word(slot, NEXT);
-    slots.setWord(previous, NEXT, next);
-    slots.setWord(next, PREVIOUS, previous);
-  }
-
-  #checkMember(doing: string, slot: number): void {
-    if (!this.has(slot)) {
-      throw new TypeError(`Cannot ${doing} slot: it is not in this list`);
-    }
-  }
+/** Makes two slots neighbours. */
+function link(slots: Slots, front: number, back: number): void {
+  slots.setWord(front, NEXT, back);
+  slots.setWord(back, PREVIOUS, front);
 }

@@ -40,24 +40,22 @@ import {
   resolveBounds,
 } from "./memory/bounds.ts";
 import { growthOf } from "./memory/growth.ts";
+import { LinkedList } from "./linked_list.ts";
 import { checkId, IdTable } from "./memory/id_table.ts";
 import { Lanes } from "./memory/lanes.ts";
 import { PrincipalIndex } from "./memory/principal_index.ts";
 import {
   ACCESSED_AT,
   BYTES,
+  ESTABLISHED,
   EXPIRES_AT,
-  FLAGS,
+  SIGNED_IN,
   Slots,
+  TOUCHED,
 } from "./memory/slots.ts";
 
 /** The most slots that a scan walks for one page: most may be free. */
 const MAX_WALK = 100_000;
-
-/** The record's times are older than the slot's. */
-const TOUCHED = 1;
-/** The session is in the index by principal. */
-const SIGNED_IN = 2;
 
 /** The most bytes of one session: what a word of its slot can count. */
 const MAX_SESSION_BYTES = 2 ** 31 - 1;
@@ -174,7 +172,7 @@ export class MemoryProvider implements Provider {
     const growth = growthOf(record.data, change);
     if (growth > 0) this.#checkFits(bytes + growth);
     this.#slots.setTime(slot, ACCESSED_AT, now);
-    this.#lanes.promote(slot, change.idleTimeout ?? record.idleTimeout);
+    this.#lanes.promote(slot, record.idleTimeout, change.idleTimeout);
     this.#makeRoom(0, growth, now, slot);
     this.#unindex(slot);
     this.#store(slot, applied(record, change, now));
@@ -196,8 +194,9 @@ export class MemoryProvider implements Provider {
     if (slots.time(slot, EXPIRES_AT) < expiresAt) {
       slots.setTime(slot, EXPIRES_AT, expiresAt);
     }
-    slots.setWord(slot, FLAGS, slots.word(slot, FLAGS) | TOUCHED);
-    this.#lanes.promote(slot);
+    slots.raise(slot, TOUCHED);
+    if (slots.hasFlag(slot, ESTABLISHED)) LinkedList.moveToFront(slots, slot);
+    else this.#lanes.promote(slot, this.#idleTimeoutOf(slot));
     return true;
   }
 
@@ -301,6 +300,11 @@ export class MemoryProvider implements Provider {
     return this.#slots.time(slot, EXPIRES_AT) > now;
   }
 
+  /** In seconds. */
+  #idleTimeoutOf(slot: number): number {
+    return (this.#slots.record(slot) as SessionRecord).idleTimeout;
+  }
+
   #sessionAt(slot: number): StoredSession {
     return { id: this.#ids.idOf(slot), record: this.#recordAt(slot) };
   }
@@ -313,7 +317,7 @@ export class MemoryProvider implements Provider {
   #recordAt(slot: number): SessionRecord {
     const slots = this.#slots;
     const record = slots.record(slot) as SessionRecord;
-    if ((slots.word(slot, FLAGS) & TOUCHED) === 0) return record;
+    if (!slots.hasFlag(slot, TOUCHED)) return record;
     return toRecord(
       record,
       record.version,
@@ -329,8 +333,10 @@ export class MemoryProvider implements Provider {
     slots.setRecord(slot, record);
     slots.setTime(slot, ACCESSED_AT, record.accessedAt);
     slots.setTime(slot, EXPIRES_AT, record.expiresAt);
-    slots.setWord(slot, FLAGS, principal === undefined ? 0 : SIGNED_IN);
-    if (principal !== undefined) this.#principals.add(principal, slot);
+    slots.lower(slot, TOUCHED | SIGNED_IN);
+    if (principal === undefined) return;
+    slots.raise(slot, SIGNED_IN);
+    this.#principals.add(principal, slot);
   }
 
   #checkFits(bytes: number): void {
@@ -363,7 +369,7 @@ export class MemoryProvider implements Provider {
       limit,
       (slot) => {
         this.#note("expired", slot);
-        this.#free(slot);
+        this.#forgetSession(slot);
       },
       keep,
     );
@@ -402,21 +408,21 @@ export class MemoryProvider implements Provider {
   }
 
   #remove(slot: number): void {
-    this.#lanes.remove(slot);
-    this.#free(slot);
+    this.#lanes.remove(slot, this.#idleTimeoutOf(slot));
+    this.#forgetSession(slot);
+    this.#slots.free(slot);
   }
 
-  /** Forgets a session that is in no list any more. */
-  #free(slot: number): void {
-    const slots = this.#slots;
-    this.#bytes -= slots.word(slot, BYTES);
+  /** Forgets what its slot holds, but for the links of its list. */
+  #forgetSession(slot: number): void {
+    this.#bytes -= this.#slots.word(slot, BYTES);
     this.#unindex(slot);
     this.#ids.remove(slot);
-    slots.free(slot);
+    this.#slots.setRecord(slot, undefined);
   }
 
   #unindex(slot: number): void {
-    if ((this.#slots.word(slot, FLAGS) & SIGNED_IN) === 0) return;
+    if (!this.#slots.hasFlag(slot, SIGNED_IN)) return;
     const { principal } = this.#slots.record(slot) as SessionRecord;
     this.#principals.remove(principal as string, slot);
   }

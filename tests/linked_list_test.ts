@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
 import { LinkedList } from "../providers/linked_list.ts";
-import { LIST, NEXT, Slots } from "../providers/memory/slots.ts";
+import { NEXT, Slots } from "../providers/memory/slots.ts";
 
 describe("LinkedList", () => {
   it("is empty at first", () => {
@@ -58,8 +58,8 @@ describe("LinkedList", () => {
 
   for (const [where, name, left] of moves()) {
     it(`moves a slot to the front ${where}`, () => {
-      const { list, slot, names, namesFromBack } = listOf("abc");
-      list.moveToFront(slot(name));
+      const { slots, slot, names, namesFromBack } = listOf("abc");
+      LinkedList.moveToFront(slots, slot(name));
 
       assertEquals(names(), left);
       assertEquals(namesFromBack(), reversed(left));
@@ -67,8 +67,8 @@ describe("LinkedList", () => {
   }
 
   it("moves its only slot to the front and stays as it was", () => {
-    const { list, slot, names, namesFromBack } = listOf("a");
-    list.moveToFront(slot("a"));
+    const { slots, slot, names, namesFromBack } = listOf("a");
+    LinkedList.moveToFront(slots, slot("a"));
 
     assertEquals(names(), "a");
     assertEquals(namesFromBack(), "a");
@@ -82,18 +82,18 @@ describe("LinkedList", () => {
   });
 
   for (const [kept, left] of [["c", "c"], ["b", "cb"], ["a", "cba"]] as const) {
-    it(`leaves ${left} when all behind ${kept} is removed`, () => {
+    it(`leaves ${left} when all behind ${kept} is freed`, () => {
       const { list, slot, names, namesFromBack } = listOf("abc");
-      list.removeBehind(slot(kept));
+      list.freeBehind(slot(kept));
 
       assertEquals(names(), left);
       assertEquals(namesFromBack(), reversed(left));
     });
   }
 
-  it("is empty when all there is is removed", () => {
+  it("is empty when all there is is freed", () => {
     const { list, names } = listOf("abc");
-    list.removeBehind(0);
+    list.freeBehind(0);
 
     assertEquals(list.back, 0);
     assertEquals(names(), "");
@@ -108,13 +108,31 @@ describe("LinkedList", () => {
 
   it("refuses a slot that another list holds", () => {
     const { slots, slot, names } = listOf("abc");
-    const other = new LinkedList(slots, 2);
+    const other = new LinkedList(slots);
 
     assertThrows(() => other.pushFront(slot("a")), TypeError, "in a list");
     assertThrows(() => other.remove(slot("a")), TypeError, "not in this list");
-    assertThrows(() => other.moveToFront(slot("a")), TypeError);
     assertEquals(names(), "cba");
     assertEquals(other.back, 0);
+  });
+
+  it("moves a slot in the list that holds it, and in no other", () => {
+    const { slots, slot, names } = listOf("abc");
+    const other = new LinkedList(slots);
+    other.pushFront(slots.allocate());
+    LinkedList.moveToFront(slots, slot("a"));
+
+    assertEquals(names(), "acb");
+    assertFalse(other.has(slot("a")));
+  });
+
+  it("refuses to move a slot that is in no list", () => {
+    const { slots, list, slot, names } = listOf("abc");
+    list.remove(slot("a"));
+    const move = () => LinkedList.moveToFront(slots, slot("a"));
+
+    assertThrows(move, TypeError, "in no list");
+    assertEquals(names(), "cb");
   });
 
   it("refuses to remove a slot twice", () => {
@@ -151,14 +169,14 @@ const LISTS = 3;
 const ITEMS = 6;
 
 interface Step {
-  readonly act: "pushFront" | "remove" | "moveToFront" | "removeBehind";
+  readonly act: "pushFront" | "remove" | "moveToFront" | "freeBehind";
   readonly list: number;
   readonly item: number;
 }
 
 function arbitraryStep(): fc.Arbitrary<Step> {
   return fc.record({
-    act: fc.constantFrom("pushFront", "remove", "moveToFront", "removeBehind"),
+    act: fc.constantFrom("pushFront", "remove", "moveToFront", "freeBehind"),
     list: fc.nat(LISTS - 1),
     item: fc.nat(ITEMS - 1),
   });
@@ -167,18 +185,15 @@ function arbitraryStep(): fc.Arbitrary<Step> {
 function playAll(steps: readonly Step[]): void {
   const slots = new Slots();
   const items = Array.from({ length: ITEMS }, () => slots.allocate());
-  const lists = Array.from(
-    { length: LISTS },
-    (_, index) => new LinkedList(slots, index + 1),
-  );
+  const lists = Array.from({ length: LISTS }, () => new LinkedList(slots));
   const arrays = lists.map((): number[] => []);
   for (const step of steps) {
     const item = items[step.item]!;
-    if (step.act === "removeBehind") {
-      playRemoveBehind(slots, lists[step.list]!, arrays[step.list]!, item);
+    if (step.act === "freeBehind") {
+      playFreeBehind(slots, lists[step.list]!, arrays[step.list]!, item);
     } else {
       const isAllowed = playOnArrays(step, item, arrays);
-      const play = () => lists[step.list]![step.act](item);
+      const play = () => playOnLists(step, item, slots, lists);
       if (isAllowed) play();
       else assertThrows(play, TypeError);
     }
@@ -186,8 +201,11 @@ function playAll(steps: readonly Step[]): void {
   }
 }
 
-/** Cuts a list behind an item that it holds; else takes all of it. */
-function playRemoveBehind(
+/**
+ * Cuts a list behind an item that it holds, else takes all of it. What it gives
+ * back is allocated again, in the order of the list.
+ */
+function playFreeBehind(
   slots: Slots,
   list: LinkedList,
   array: number[],
@@ -195,8 +213,19 @@ function playRemoveBehind(
 ): void {
   const index = array.indexOf(item);
   const removed = array.splice(index + 1);
-  list.removeBehind(index === -1 ? 0 : item);
-  for (const slot of removed) slots.setWord(slot, LIST, 0);
+  list.freeBehind(index === -1 ? 0 : item);
+  for (const slot of removed) assertEquals(slots.allocate(), slot);
+}
+
+function playOnLists(
+  { act, list }: Step,
+  item: number,
+  slots: Slots,
+  lists: readonly LinkedList[],
+): void {
+  if (act === "pushFront") lists[list]!.pushFront(item);
+  if (act === "remove") lists[list]!.remove(item);
+  if (act === "moveToFront") LinkedList.moveToFront(slots, item);
 }
 
 /** Plays a step on the model, and tells whether it was allowed. */
@@ -205,7 +234,10 @@ function playOnArrays(
   item: number,
   arrays: number[][],
 ): boolean {
-  const array = arrays[list]!;
+  // A slot is moved in the list that it is in, whichever that is.
+  const array = act === "moveToFront"
+    ? arrays.find((some) => some.includes(item)) ?? []
+    : arrays[list]!;
   const index = array.indexOf(item);
   const isAllowed = act === "pushFront"
     ? !arrays.flat().includes(item)
@@ -253,7 +285,7 @@ function slotsFromBack(list: LinkedList): number[] {
 /** A list of slots with names, pushed one after the other. */
 function listOf(letters: string) {
   const slots = new Slots();
-  const list = new LinkedList(slots, 1);
+  const list = new LinkedList(slots);
   const byName = new Map<string, number>();
   for (const name of letters) {
     byName.set(name, slots.allocate());

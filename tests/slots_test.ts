@@ -1,21 +1,28 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import {
   ACCESSED_AT,
   BYTES,
   CHAIN,
+  ESTABLISHED,
   EXPIRES_AT,
-  FLAGS,
+  HASH,
   ID,
-  LIST,
   NEXT,
   PREVIOUS,
+  SIGNED_IN,
   Slots,
+  TOUCHED,
 } from "../providers/memory/slots.ts";
 import { makeRecord } from "./_records.ts";
 
 /** More than fit into two pages. */
 const MANY = 10_000;
+
+const FLAGS = [TOUCHED, SIGNED_IN, ESTABLISHED];
+
+/** The highest number that a list can have. */
+const LAST_LIST = 2 ** 29 - 1;
 
 describe("Slots", () => {
   it("never give out slot 0", () => {
@@ -38,25 +45,49 @@ describe("Slots", () => {
     assertEquals(slots.end, end);
   });
 
-  it("give out a slot that is in no list and has no record", () => {
+  it("give out a slot that is in no list and has no flag", () => {
     const slots = new Slots();
     const slot = slots.allocate();
-    slots.setWord(slot, LIST, 7);
-    slots.setRecord(slot, { ...makeRecord(), version: 1 });
+    slots.setList(slot, 7);
+    for (const flag of FLAGS) slots.raise(slot, flag);
     slots.free(slot);
 
     assertEquals(slots.allocate(), slot);
-    assertEquals(slots.word(slot, LIST), 0);
-    assertStrictEquals(slots.record(slot), undefined);
+    assertEquals(slots.list(slot), 0);
+    assertEquals(FLAGS.map((flag) => slots.hasFlag(slot, flag)), [
+      false,
+      false,
+      false,
+    ]);
   });
 
-  it("let go of the record of a slot that is freed", () => {
+  it("take back many at once that are linked", () => {
+    const slots = new Slots();
+    const [a, b, c] = [slots.allocate(), slots.allocate(), slots.allocate()];
+    slots.setWord(a, NEXT, b);
+    slots.setWord(b, NEXT, c);
+    const { end } = slots;
+    slots.freeRun(a, c);
+
+    assertEquals([1, 2, 3].map(() => slots.allocate()), [a, b, c]);
+    assertEquals(slots.end, end);
+  });
+
+  it("keep the list of a slot and each of its flags apart", () => {
     const slots = new Slots();
     const slot = slots.allocate();
-    slots.setRecord(slot, { ...makeRecord(), version: 1 });
-    slots.free(slot);
+    slots.setList(slot, LAST_LIST);
+    for (const flag of FLAGS) {
+      slots.raise(slot, flag);
+      assertEquals(FLAGS.filter((each) => slots.hasFlag(slot, each)), [flag]);
+      assertEquals(slots.list(slot), LAST_LIST);
+      slots.lower(slot, flag);
+    }
+    slots.raise(slot, TOUCHED);
+    slots.setList(slot, 1);
 
-    assertStrictEquals(slots.record(slot), undefined);
+    assertEquals(slots.list(slot), 1);
+    assert(slots.hasFlag(slot, TOUCHED));
   });
 
   it("keep records while their first page grows", () => {
@@ -74,18 +105,20 @@ describe("Slots", () => {
 
   it("keep every field of every slot apart from all others", () => {
     const slots = new Slots();
-    const words = [NEXT, PREVIOUS, LIST, CHAIN, BYTES, FLAGS];
+    const words = [NEXT, PREVIOUS, CHAIN, BYTES, HASH];
     const ids = [0, 1, 2, 3, 4, 5].map((word) => ID + word);
     const fields = [...ids, ...words];
     const given = Array.from({ length: MANY }, () => slots.allocate());
     for (const slot of given) {
       for (const field of fields) slots.setWord(slot, field, slot * 16 + field);
+      slots.setList(slot, slot * 2);
       slots.setTime(slot, EXPIRES_AT, slot + 0.25);
       slots.setTime(slot, ACCESSED_AT, slot + 0.75);
     }
 
     const wrong = given.filter((slot) =>
       fields.some((field) => slots.word(slot, field) !== slot * 16 + field) ||
+      slots.list(slot) !== slot * 2 ||
       slots.time(slot, EXPIRES_AT) !== slot + 0.25 ||
       slots.time(slot, ACCESSED_AT) !== slot + 0.75
     );

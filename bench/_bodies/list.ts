@@ -47,15 +47,15 @@ export function listCases(size: number): BenchCase[] {
 
 /** Slots in a list and in a `Set`, and some of them picked at random. */
 class Line {
+  readonly slots: Slots = new Slots();
   readonly list: LinkedList;
   readonly set: Set<number> = new Set();
   readonly #picked: readonly number[];
   #at = 0;
 
   constructor(size: number) {
-    const slots = new Slots();
-    this.list = new LinkedList(slots, 1);
-    const all = Array.from({ length: size }, () => slots.allocate());
+    this.list = new LinkedList(this.slots);
+    const all = Array.from({ length: size }, () => this.slots.allocate());
     for (const slot of all) {
       this.list.pushFront(slot);
       this.set.add(slot);
@@ -84,11 +84,11 @@ function moveInSet({ value: line }: Stage<Line>): number {
 }
 
 function moveInList({ value: line }: Stage<Line>): number {
-  const { list } = line;
+  const { list, slots } = line;
   let moved = 0;
   for (let call = 0; call < CALLS; call++) {
     const slot = line.next();
-    list.moveToFront(slot);
+    LinkedList.moveToFront(slots, slot);
     if (list.before(slot) === 0) moved++;
   }
   return moved;
@@ -118,12 +118,12 @@ function rotateSet({ value: { set } }: Stage<Line>): number {
   return rotated;
 }
 
-function rotateList({ value: { list } }: Stage<Line>): number {
+function rotateList({ value: { list, slots } }: Stage<Line>): number {
   let rotated = 0;
   for (let call = 0; call < CALLS; call++) {
     const { back } = list;
     if (back === 0) continue;
-    list.moveToFront(back);
+    LinkedList.moveToFront(slots, back);
     rotated++;
   }
   return rotated;

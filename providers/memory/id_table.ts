@@ -1,10 +1,10 @@
 import { ID_LENGTH } from "../../core/token.ts";
-import { CHAIN, ID, type Slots } from "./slots.ts";
+import { CHAIN, HASH, ID, type Slots } from "./slots.ts";
 
 /** A word holds four characters. */
 const ID_WORDS = ID_LENGTH / 4;
-/** No four ASCII characters make this word. */
-const NO_WORD = -1;
+/** The bits of two halves that are not those of an ASCII character. */
+const NOT_ASCII = 0xff80ff80;
 const PAGE_BITS = 12;
 const PAGE_SIZE = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SIZE - 1;
@@ -38,13 +38,21 @@ export class IdTable {
   /** The slot of an id, or 0. */
   find(id: string): number {
     if (id.length !== ID_LENGTH) return 0;
-    // Six variables instead of an array: a third of the time in Bun.
-    const a = wordOf(id, 0);
-    const b = wordOf(id, 4);
-    const c = wordOf(id, 8);
-    const d = wordOf(id, 12);
-    const e = wordOf(id, 16);
-    const f = wordOf(id, 20);
+    // Variables instead of an array: a third of the time in Bun.
+    const a0 = twoOf(id, 0), a1 = twoOf(id, 1);
+    const b0 = twoOf(id, 4), b1 = twoOf(id, 5);
+    const c0 = twoOf(id, 8), c1 = twoOf(id, 9);
+    const d0 = twoOf(id, 12), d1 = twoOf(id, 13);
+    const e0 = twoOf(id, 16), e1 = twoOf(id, 17);
+    const f0 = twoOf(id, 20), f1 = twoOf(id, 21);
+    const all = a0 | a1 | b0 | b1 | c0 | c1 | d0 | d1 | e0 | e1 | f0 | f1;
+    if ((all & NOT_ASCII) !== 0) return 0;
+    const a = a0 | a1 << 8;
+    const b = b0 | b1 << 8;
+    const c = c0 | c1 << 8;
+    const d = d0 | d1 << 8;
+    const e = e0 | e1 << 8;
+    const f = f0 | f1 << 8;
     let slot = this.#first(this.#bucketOf(hash(a, b, c, d, e, f)));
     while (slot !== 0 && !this.#slots.hasId(slot, a, b, c, d, e, f)) {
       slot = this.#slots.word(slot, CHAIN);
@@ -59,8 +67,11 @@ export class IdTable {
    */
   add(id: string, slot: number): void {
     for (let index = 0; index < ID_WORDS; index++) {
-      this.#slots.setWord(slot, ID + index, wordOf(id, index * 4));
+      const at = index * 4;
+      const word = twoOf(id, at) | twoOf(id, at + 1) << 8;
+      this.#slots.setWord(slot, ID + index, word);
     }
+    this.#slots.setWord(slot, HASH, this.#hashOf(slot));
     this.#link(slot);
     this.#size++;
     if (this.#size > this.#buckets) this.#split();
@@ -98,13 +109,13 @@ export class IdTable {
   }
 
   #link(slot: number): void {
-    const bucket = this.#bucketOf(this.#hashOf(slot));
+    const bucket = this.#bucketOf(this.#slots.word(slot, HASH));
     this.#slots.setWord(slot, CHAIN, this.#first(bucket));
     this.#setFirst(bucket, slot);
   }
 
   #unlink(slot: number): void {
-    const bucket = this.#bucketOf(this.#hashOf(slot));
+    const bucket = this.#bucketOf(this.#slots.word(slot, HASH));
     const rest = this.#slots.word(slot, CHAIN);
     let before = this.#first(bucket);
     if (before === slot) return this.#setFirst(bucket, rest);
@@ -170,12 +181,7 @@ function hash(
   return mixed ^ (mixed >>> 13);
 }
 
-/** Four characters as a word; `NO_WORD` if they are not all ASCII. */
-function wordOf(id: string, at: number): number {
-  const a = id.charCodeAt(at);
-  const b = id.charCodeAt(at + 1);
-  const c = id.charCodeAt(at + 2);
-  const d = id.charCodeAt(at + 3);
-  if ((a | b | c | d) >= 0x80) return NO_WORD;
-  return a | b << 8 | c << 16 | d << 24;
+/** Two characters, one of them between, as the halves of a word. */
+function twoOf(id: string, at: number): number {
+  return id.charCodeAt(at) | id.charCodeAt(at + 2) << 16;
 }

@@ -1,10 +1,8 @@
 import { LinkedList } from "../linked_list.ts";
-import { ACCESSED_AT, LIST, type Slots } from "./slots.ts";
+import { ACCESSED_AT, ESTABLISHED, type Slots } from "./slots.ts";
 
 /** The sessions of one idle timeout, each list in the order of last use. */
 class Lane {
-  /** At least 1. Its lists have this number doubled, and one more. */
-  readonly number: number;
   /** In seconds. */
   readonly idleTimeout: number;
   /** Sessions that were created and have not come back. */
@@ -14,11 +12,10 @@ class Lane {
   readonly lists: readonly LinkedList[];
   readonly #slots: Slots;
 
-  constructor(number: number, idleTimeout: number, slots: Slots) {
-    this.number = number;
+  constructor(idleTimeout: number, slots: Slots) {
     this.idleTimeout = idleTimeout;
-    this.probation = new LinkedList(slots, number * 2);
-    this.established = new LinkedList(slots, number * 2 + 1);
+    this.probation = new LinkedList(slots);
+    this.established = new LinkedList(slots);
     this.lists = [this.probation, this.established];
     this.#slots = slots;
   }
@@ -33,7 +30,7 @@ class Lane {
   }
 
   remove(slot: number): void {
-    if (this.established.has(slot)) this.established.remove(slot);
+    if (this.#slots.hasFlag(slot, ESTABLISHED)) this.established.remove(slot);
     else this.probation.remove(slot);
   }
 
@@ -57,7 +54,8 @@ interface StaleList {
 export class Lanes {
   readonly #slots: Slots;
   readonly #byTimeout = new Map<number, Lane>();
-  readonly #byNumber: (Lane | undefined)[] = [undefined];
+  /** The same lanes: an array is walked faster. */
+  #all: readonly Lane[] = [];
 
   constructor(slots: Slots) {
     this.#slots = slots;
@@ -68,21 +66,27 @@ export class Lanes {
     this.#laneOf(idleTimeout).probation.pushFront(slot);
   }
 
-  /** Puts a session that came back in front of those that did before. */
-  promote(slot: number, idleTimeout?: number): void {
-    const lane = this.#laneAt(slot);
-    idleTimeout ??= lane.idleTimeout;
-    if (lane.idleTimeout === idleTimeout && lane.established.has(slot)) {
-      lane.established.moveToFront(slot);
+  /**
+   * Puts a session that came back in front of those that did before.
+   *
+   * @param from The idle timeout that it has, in seconds.
+   * @param to The one that it is to have.
+   */
+  promote(slot: number, from: number, to = from): void {
+    if (from === to && this.#slots.hasFlag(slot, ESTABLISHED)) {
+      LinkedList.moveToFront(this.#slots, slot);
       return;
     }
+    const lane = this.#laneOf(from);
     lane.remove(slot);
-    this.#laneOf(idleTimeout).established.pushFront(slot);
+    this.#slots.raise(slot, ESTABLISHED);
+    this.#laneOf(to).established.pushFront(slot);
     this.#disposeIfEmpty(lane);
   }
 
-  remove(slot: number): void {
-    const lane = this.#laneAt(slot);
+  /** @param idleTimeout The one that the session has, in seconds. */
+  remove(slot: number, idleTimeout: number): void {
+    const lane = this.#laneOf(idleTimeout);
     lane.remove(slot);
     this.#disposeIfEmpty(lane);
   }
@@ -96,10 +100,10 @@ export class Lanes {
   stalest(kind: "probation" | "established", except = 0): number {
     let stalest = 0;
     let earliest = Infinity;
-    for (const lane of this.#byNumber) {
-      const slot = lane === undefined ? 0 : lane[kind].back;
+    for (const lane of this.#all) {
+      const slot = lane[kind].back;
       if (slot === 0 || slot === except) continue;
-      const deadline = (lane as Lane).deadlineOf(slot);
+      const deadline = lane.deadlineOf(slot);
       if (stalest !== 0 && deadline >= earliest) continue;
       stalest = slot;
       earliest = deadline;
@@ -153,7 +157,7 @@ export class Lanes {
       slot !== 0 && taken < limit && deadline <= now && deadline < rival
     );
     // Cuts the links of all of them at once.
-    list.removeBehind(slot);
+    list.freeBehind(slot);
     this.#disposeIfEmpty(lane);
     return taken;
   }
@@ -161,8 +165,7 @@ export class Lanes {
   /** The list whose last slot expires before those of all others. */
   #stalestList(except?: LinkedList): StaleList | undefined {
     let stalest: StaleList | undefined;
-    for (const lane of this.#byNumber) {
-      if (lane === undefined) continue;
+    for (const lane of this.#all) {
       for (const list of lane.lists) {
         const { back } = list;
         if (back === 0 || list === except) continue;
@@ -174,20 +177,14 @@ export class Lanes {
     return stalest;
   }
 
-  #laneAt(slot: number): Lane {
-    return this.#byNumber[this.#slots.word(slot, LIST) >> 1] as Lane;
-  }
-
   #laneOf(idleTimeout: number): Lane {
     return this.#byTimeout.get(idleTimeout) ?? this.#add(idleTimeout);
   }
 
   #add(idleTimeout: number): Lane {
-    const vacant = this.#byNumber.indexOf(undefined, 1);
-    const number = vacant === -1 ? this.#byNumber.length : vacant;
-    const lane = new Lane(number, idleTimeout, this.#slots);
-    this.#byNumber[number] = lane;
+    const lane = new Lane(idleTimeout, this.#slots);
     this.#byTimeout.set(idleTimeout, lane);
+    this.#all = [...this.#byTimeout.values()];
     return lane;
   }
 
@@ -195,9 +192,6 @@ export class Lanes {
     if (!lane.isEmpty) return;
     lane.dispose();
     this.#byTimeout.delete(lane.idleTimeout);
-    this.#byNumber[lane.number] = undefined;
-    while (this.#byNumber.length > 1 && this.#byNumber.at(-1) === undefined) {
-      this.#byNumber.pop();
-    }
+    this.#all = [...this.#byTimeout.values()];
   }
 }

@@ -10,14 +10,23 @@ export const ACCESSED_AT = 4;
 export const NEXT = 10;
 /** The neighbour in the list towards the front. */
 export const PREVIOUS = 11;
-/** The number of the list that it is in, or 0. */
-export const LIST = 12;
+/** The list that it is in, or 0, and three flags below it. */
+const STATE = 12;
 /** The next slot in the same bucket; see `id_table.ts`. */
 export const CHAIN = 13;
 /** How many bytes the data takes as text. */
 export const BYTES = 14;
-/** Bits that say more of it. */
-export const FLAGS = 15;
+/** The hash of the id. */
+export const HASH = 15;
+
+/** A flag: the record's times are older than the slot's. */
+export const TOUCHED = 1;
+/** A flag: the session is in the index by principal. */
+export const SIGNED_IN = 2;
+/** A flag: the session came back at least once since it was created. */
+export const ESTABLISHED = 4;
+const FLAG_BITS = 3;
+const FLAG_MASK = (1 << FLAG_BITS) - 1;
 
 /** Words of a slot. */
 const WORDS = 16;
@@ -63,15 +72,19 @@ export class Slots {
     const slot = this.#free;
     if (slot === 0) return this.#extend();
     this.#free = this.word(slot, NEXT);
-    this.setWord(slot, LIST, 0);
+    this.setWord(slot, STATE, 0);
     return slot;
   }
 
-  /** Takes a slot back, and lets go of its record. */
+  /** Takes a slot back that has no record any more. */
   free(slot: number): void {
-    this.setRecord(slot, undefined);
-    this.setWord(slot, NEXT, this.#free);
-    this.#free = slot;
+    this.freeRun(slot, slot);
+  }
+
+  /** Takes slots back that are linked by `NEXT` from the first to the last. */
+  freeRun(first: number, last: number): void {
+    this.setWord(last, NEXT, this.#free);
+    this.#free = first;
   }
 
   word(slot: number, field: number): number {
@@ -99,6 +112,28 @@ export class Slots {
     return page[start] === a && page[start + 1] === b &&
       page[start + 2] === c && page[start + 3] === d &&
       page[start + 4] === e && page[start + 5] === f;
+  }
+
+  /** The list that it is in, by its sentinel, or 0. */
+  list(slot: number): number {
+    return this.word(slot, STATE) >>> FLAG_BITS;
+  }
+
+  setList(slot: number, list: number): void {
+    const flags = this.word(slot, STATE) & FLAG_MASK;
+    this.setWord(slot, STATE, list << FLAG_BITS | flags);
+  }
+
+  hasFlag(slot: number, flag: number): boolean {
+    return (this.word(slot, STATE) & flag) !== 0;
+  }
+
+  raise(slot: number, flag: number): void {
+    this.setWord(slot, STATE, this.word(slot, STATE) | flag);
+  }
+
+  lower(slot: number, flags: number): void {
+    this.setWord(slot, STATE, this.word(slot, STATE) & ~flags);
   }
 
   /** Milliseconds since the Unix epoch. */
