@@ -29,6 +29,7 @@ import {
 const OURS = "cloakroom";
 const CONTESTANTS = [
   OURS,
+  "cloakroom_clock",
   "map",
   "map_reinsert",
   "lru_cache",

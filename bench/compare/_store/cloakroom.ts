@@ -12,26 +12,27 @@ const NO_DATA = Object.freeze({});
 export const contestant: Contestant = {
   name: "@cloakroom/session",
   expires: true,
-  open: (_capacity, ttl) => openStore(ttl),
+  open: (_capacity, ttl) => openStore(ttl, Date.now),
 };
 
-function openStore(ttl: number): Store {
+/** @param clock Answers the milliseconds since the Unix epoch. */
+export function openStore(ttl: number, clock: () => number): Store {
   const provider = new MemoryProvider({
     maxSessions: Infinity,
     maxBytes: Infinity,
   });
   return {
     create(id, secretHash, answer) {
-      const now = Date.now();
+      const now = clock();
       answer(provider.create(id, newRecord(secretHash, now, ttl), now));
     },
-    find: (id, answer) => answer(provider.read(id, Date.now()) !== undefined),
+    find: (id, answer) => answer(provider.read(id, clock()) !== undefined),
     touch(id, answer) {
-      const now = Date.now();
+      const now = clock();
       answer(provider.touch(id, now + ttl, now));
     },
     use(id, answer) {
-      const now = Date.now();
+      const now = clock();
       if (provider.read(id, now) === undefined) return answer(false);
       answer(provider.touch(id, now + ttl, now));
     },
