@@ -211,6 +211,7 @@ describe("the layers", () => {
     );
     assertEquals(breaches, [
       "providers/linked_list.ts imports providers/memory/slots.ts",
+      "providers/memory.ts imports providers/linked_list.ts",
       "providers/memory/lanes.ts imports providers/linked_list.ts",
     ]);
   });
