@@ -214,7 +214,8 @@ export interface Provider {
    * Removes expired records and no others, about the stalest first. Called until
    * it answers less than `limit`, it leaves none whose idle deadline
    * (`accessedAt + idleTimeout`) has passed, as long as `now` never ran
-   * backwards.
+   * backwards and no record was created with a time before it, as `copy` does:
+   * then it may leave some for as long as that time lies back.
    *
    * @param limit The most records to remove in this call.
    * @returns How many it removed; a store that expires by itself answers 0.

@@ -2,9 +2,9 @@ import { NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
 
 /**
  * A doubly linked list of slots: a ring closed by one sentinel, a slot as well,
- * so that no operation has a special case for an empty list, its first or its
- * last element. Every operation takes constant time. A slot is in one list at a
- * time, or in none, and knows the sentinel of that.
+ * so that its first and its last element are like all others. Every operation
+ * takes constant time. A slot is in one list at a time, or in none, and knows the
+ * sentinel of that.
  */
 export class LinkedList {
   readonly #slots: Slots;
@@ -83,10 +83,10 @@ export class LinkedList {
   }
 
   /**
-   * Takes out all slots behind one and gives them back, without a look at those
-   * between: they are linked as free slots are.
+   * Takes out all slots behind one and gives them back, without a look at each:
+   * they are linked as free slots are. Their records must be gone.
    *
-   * @param slot 0 for all there are.
+   * @param slot The last one to keep, or 0 to keep none.
    */
   freeBehind(slot: number): void {
     const slots = this.#slots;

@@ -34,13 +34,13 @@ import type {
 import { applied, isGuardMet, toRecord } from "../core/record.ts";
 import { register } from "../core/registry.ts";
 import { dataSize } from "../core/size.ts";
+import { LinkedList } from "./linked_list.ts";
 import {
   type MemoryProviderOptions,
   readUrl,
   resolveBounds,
 } from "./memory/bounds.ts";
 import { growthOf } from "./memory/growth.ts";
-import { LinkedList } from "./linked_list.ts";
 import { checkId, IdTable } from "./memory/id_table.ts";
 import { Lanes } from "./memory/lanes.ts";
 import { PrincipalIndex } from "./memory/principal_index.ts";
@@ -128,15 +128,16 @@ export class MemoryProvider implements Provider {
    */
   create(id: string, record: NewSessionRecord, now: number): boolean {
     checkId(id);
+    const created = toRecord(record, 1);
     if (this.#find(id, now) !== 0) return false;
-    const bytes = dataSize(record.data);
+    const bytes = dataSize(created.data);
     this.#checkFits(bytes);
     this.#makeRoom(1, bytes, now);
     const slot = this.#slots.allocate();
     this.#ids.add(id, slot);
-    this.#lanes.admit(slot, record.idleTimeout);
+    this.#lanes.admit(slot, created.idleTimeout);
     this.#slots.setWord(slot, BYTES, bytes);
-    this.#store(slot, toRecord(record, 1));
+    this.#store(slot, created);
     this.#bytes += bytes;
     this.#created++;
     this.#tellObservers();
@@ -172,10 +173,11 @@ export class MemoryProvider implements Provider {
     const growth = growthOf(record.data, change);
     if (growth > 0) this.#checkFits(bytes + growth);
     this.#slots.setTime(slot, ACCESSED_AT, now);
-    this.#lanes.promote(slot, record.idleTimeout, change.idleTimeout);
+    const next = applied(record, change, now);
+    this.#lanes.promote(slot, record.idleTimeout, next.idleTimeout);
     this.#makeRoom(0, growth, now, slot);
     this.#unindex(slot);
-    this.#store(slot, applied(record, change, now));
+    this.#store(slot, next);
     this.#slots.setWord(slot, BYTES, bytes + growth);
     this.#bytes += growth;
     this.#tellObservers();
@@ -195,6 +197,7 @@ export class MemoryProvider implements Provider {
       slots.setTime(slot, EXPIRES_AT, expiresAt);
     }
     slots.raise(slot, TOUCHED);
+    // Most came back before: no need to look at their record.
     if (slots.hasFlag(slot, ESTABLISHED)) LinkedList.moveToFront(slots, slot);
     else this.#lanes.promote(slot, this.#idleTimeoutOf(slot));
     return true;
@@ -258,10 +261,8 @@ export class MemoryProvider implements Provider {
       looked++;
       if (this.#isLive(slot, now)) sessions.push(this.#sessionAt(slot));
     }
-    const total = this.#ids.size;
-    return slot < end
-      ? { sessions, next: String(slot), total }
-      : { sessions, total };
+    const page = { sessions, total: this.#ids.size };
+    return slot < end ? { ...page, next: String(slot) } : page;
   }
 
   /** {@inheritDoc Provider.observe} */
@@ -342,6 +343,7 @@ export class MemoryProvider implements Provider {
   #checkFits(bytes: number): void {
     const most = Math.min(this.#maxBytes, MAX_SESSION_BYTES);
     if (bytes <= most) return;
+    this.#tellObservers();
     throw new SessionError(
       "too-large",
       `Cannot store session: its data exceeds maxBytes (${most}): received ${bytes} bytes`,

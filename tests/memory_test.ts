@@ -37,6 +37,8 @@ const A = makeId(1_000_001);
 const B = makeId(1_000_002);
 const C = makeId(1_000_003);
 const D = makeId(1_000_004);
+/** How many sessions there are at a time where room is counted. */
+const MOST = 15;
 const GUARD: UpdateGuard = { secretHash: makeHash("secret") };
 const HOUR = 3_600_000;
 const FAR_FUTURE = START + 1e12;
@@ -635,6 +637,68 @@ describe("MemoryProvider's bounds", () => {
   });
 });
 
+describe("MemoryProvider's room", () => {
+  it("is that of the most sessions at a time, however many come and go", () => {
+    const provider = new MemoryProvider({ maxSessions: MOST });
+    for (let number = 0; number < 20 * MOST; number++) {
+      const now = START + number * 1000;
+      const idleTimeout = 5 + number % 7;
+      const id = makeId(number);
+      provider.create(id, makeRecord({ now, idleTimeout }), now);
+      comeAndGo(provider, id, number, now);
+    }
+    const end = START + 100 * MOST * 1000;
+    provider.gc(end, Infinity);
+    assertEquals(provider.stats().sessions, 0);
+    for (let number = 0; number < MOST; number++) {
+      provider.create(makeId(number), makeRecord({ now: end }), end);
+    }
+
+    // Beside the sessions there are two slots for each idle timeout at a time.
+    assertEquals(slotsOf(provider, end) <= MOST + 2 * 7, true);
+  });
+
+  it("goes to no session that create could not make", () => {
+    const provider = new MemoryProvider();
+    const broken = {
+      ...makeRecord(),
+      get label(): string {
+        throw new Error("no label");
+      },
+    };
+    assertThrows(() => provider.create(A, broken, START), Error, "no label");
+
+    assertEquals(provider.stats().sessions, 0);
+    assertEquals(provider.read(A, START), undefined);
+    assert(provider.create(A, makeRecord(), START));
+  });
+});
+
+/** Does to a session, and around it, one of all that moves or frees slots. */
+function comeAndGo(
+  provider: MemoryProvider,
+  id: string,
+  number: number,
+  now: number,
+): void {
+  const expiresAt = now + 20_000;
+  const guard = { secretHash: makeRecord().secretHash };
+  if (number % 2 === 0) provider.touch(id, expiresAt, now);
+  if (number % 3 === 0) {
+    const idleTimeout = 5 + number % 5;
+    provider.update(id, { idleTimeout, expiresAt }, guard, now);
+  }
+  if (number % 5 === 0) provider.destroy(id);
+  if (number % 11 === 0) provider.gc(now, 10);
+}
+
+/** The number of the last slot in use. */
+function slotsOf(provider: MemoryProvider, now: number): number {
+  let last = 0;
+  while (provider.scan(String(last + 1), 1, now).sessions.length > 0) last++;
+  return last;
+}
+
 describe("MemoryProvider's records", () => {
   it("are handed out themselves, not as copies", () => {
     const provider = new MemoryProvider();
@@ -850,6 +914,19 @@ describe("MemoryProvider by name or URL", () => {
 });
 
 describe("MemoryProvider's observers", () => {
+  it("hear of an expired session whose place is then refused to another", () => {
+    const provider = new MemoryProvider({ maxBytes: 100 });
+    const heard: string[] = [];
+    provider.observe((reason, id) => heard.push(`${reason} ${id}`));
+    const record = makeRecord();
+    provider.create(A, record, START);
+    const large = makeRecord({ data: makeData([["text", "x".repeat(200)]]) });
+    const create = () => provider.create(A, large, record.expiresAt);
+
+    assertThrows(create, SessionError, "maxBytes");
+    assertEquals(heard, [`expired ${A}`]);
+  });
+
   const BIG = makeData([["text", "x".repeat(80)]]);
 
   it("may end the session whose update evicted another one", () => {

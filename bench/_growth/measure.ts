@@ -37,7 +37,7 @@ const FULL: Plan = {
   count: 1_200_000,
   expired: 1_000_000,
   sizes: [1e3, 1e4, 1e5, 1e6, 1e7, 2e7],
-  time: 150_000,
+  time: 300_000,
 };
 
 /** No packages, nothing that takes long. */

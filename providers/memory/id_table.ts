@@ -181,7 +181,7 @@ function hash(
   return mixed ^ (mixed >>> 13);
 }
 
-/** Two characters, one of them between, as the halves of a word. */
+/** The characters at `at` and two further on, as the halves of a word. */
 function twoOf(id: string, at: number): number {
   return id.charCodeAt(at) | id.charCodeAt(at + 2) << 16;
 }

@@ -77,7 +77,7 @@ export class Lanes {
       LinkedList.moveToFront(this.#slots, slot);
       return;
     }
-    const lane = this.#laneOf(from);
+    const lane = this.#byTimeout.get(from) as Lane;
     lane.remove(slot);
     this.#slots.raise(slot, ESTABLISHED);
     this.#laneOf(to).established.pushFront(slot);
@@ -86,7 +86,7 @@ export class Lanes {
 
   /** @param idleTimeout The one that the session has, in seconds. */
   remove(slot: number, idleTimeout: number): void {
-    const lane = this.#laneOf(idleTimeout);
+    const lane = this.#byTimeout.get(idleTimeout) as Lane;
     lane.remove(slot);
     this.#disposeIfEmpty(lane);
   }
@@ -115,14 +115,14 @@ export class Lanes {
    * Takes out slots whose idle timeout has ended, the stalest first.
    *
    * @param limit The most to take out.
-   * @param free Is given each of them.
+   * @param forget Is given each of them, before its slot is freed.
    * @param except A slot to leave alone, in front of its list.
    * @returns How many it took out.
    */
   takeExpired(
     now: number,
     limit: number,
-    free: (slot: number) => void,
+    forget: (slot: number) => void,
     except?: number,
   ): number {
     let taken = 0;
@@ -130,7 +130,7 @@ export class Lanes {
       const first = this.#stalestList();
       if (first === undefined || first.deadline > now) break;
       if (first.list.back === except) break;
-      taken += this.#takeFrom(first, now, limit - taken, free);
+      taken += this.#takeFrom(first, now, limit - taken, forget);
     }
     return taken;
   }
@@ -140,7 +140,7 @@ export class Lanes {
     { lane, list }: StaleList,
     now: number,
     limit: number,
-    free: (slot: number) => void,
+    forget: (slot: number) => void,
   ): number {
     const rival = this.#stalestList(list)?.deadline ?? Infinity;
     let taken = 0;
@@ -150,13 +150,13 @@ export class Lanes {
       const before = list.before(slot);
       // Asks memory for the next slot while there is something else to do.
       deadline = lane.deadlineOf(before);
-      free(slot);
+      forget(slot);
       slot = before;
       taken++;
     } while (
       slot !== 0 && taken < limit && deadline <= now && deadline < rival
     );
-    // Cuts the links of all of them at once.
+    // Cuts the links of all of them at once, and frees them.
     list.freeBehind(slot);
     this.#disposeIfEmpty(lane);
     return taken;

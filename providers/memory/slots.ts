@@ -10,7 +10,7 @@ export const ACCESSED_AT = 4;
 export const NEXT = 10;
 /** The neighbour in the list towards the front. */
 export const PREVIOUS = 11;
-/** The list that it is in, or 0, and three flags below it. */
+/** The list that it is in, by its sentinel, or 0; the low bits are flags. */
 const STATE = 12;
 /** The next slot in the same bucket; see `id_table.ts`. */
 export const CHAIN = 13;
@@ -19,7 +19,7 @@ export const BYTES = 14;
 /** The hash of the id. */
 export const HASH = 15;
 
-/** A flag: the record's times are older than the slot's. */
+/** A flag: the record's times may be older than the slot's. */
 export const TOUCHED = 1;
 /** A flag: the session is in the index by principal. */
 export const SIGNED_IN = 2;
@@ -47,8 +47,8 @@ const FIRST_SIZE = 64;
  * least of it. It is also nothing that the engine's collector has to follow.
  *
  * Slots come in pages, so that making room moves no more than the first page
- * while that is small, and a slot keeps its number as long as its session lives. There is no slot 0: as a link, 0
- * means none.
+ * while that is small, and a slot keeps its number as long as its session lives.
+ * There is no slot 0: as a link, 0 means none.
  */
 export class Slots {
   readonly #words: Int32Array[] = [];
@@ -67,7 +67,7 @@ export class Slots {
     return this.#end;
   }
 
-  /** A slot that is in no list and has no record. */
+  /** A slot that is in no list, and has neither a record nor a flag. */
   allocate(): number {
     const slot = this.#free;
     if (slot === 0) return this.#extend();
@@ -81,7 +81,10 @@ export class Slots {
     this.freeRun(slot, slot);
   }
 
-  /** Takes slots back that are linked by `NEXT` from the first to the last. */
+  /**
+   * Takes slots back that are linked by `NEXT` from the first to the last, and
+   * have no record any more.
+   */
   freeRun(first: number, last: number): void {
     this.setWord(last, NEXT, this.#free);
     this.#free = first;
