@@ -36,7 +36,6 @@ import {
   EMPTY_DATA,
   emptyObject,
   freezeIfShareable,
-  isPlainObject,
   MAX_DEPTH,
   put,
   type StoredData,
@@ -86,14 +85,13 @@ export function decodeParsed(json: unknown): StoredValue {
  * that {@linkcode encode} wrote.
  */
 export function decodeData(text: string): StoredData {
+  const json = parse(text);
+  if (typeof json !== "object" || json === null) throw corrupt();
+  if (Array.isArray(json) || Object.hasOwn(json, "$")) throw corrupt();
+  const data = emptyObject();
   // The data is no level of its own: each value in it may have them all.
-  const value = fromJson(parse(text), -1);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw corrupt();
-  }
-  if (!isPlainObject(value)) throw corrupt();
-  if (Object.keys(value).length === 0) return EMPTY_DATA;
-  return Object.freeze(Object.assign(emptyObject(), value));
+  const count = putFromJson(data, json as Record<string, unknown>, 0);
+  return count === 0 ? EMPTY_DATA : Object.freeze(data);
 }
 
 /** The same value where JSON can take it, else a copy that JSON can take. */
@@ -161,12 +159,23 @@ function objectFromJson(
   depth: number,
 ): StoredValue {
   const copy: Record<string, StoredValue> = {};
-  for (const name of Object.keys(json)) {
+  putFromJson(copy, json, depth);
+  return freezeIfShareable(copy, Object.values(copy));
+}
+
+/** Puts the values of a parsed object into another, and tells how many. */
+function putFromJson(
+  target: Record<string, StoredValue>,
+  json: Record<string, unknown>,
+  depth: number,
+): number {
+  const names = Object.keys(json);
+  for (const name of names) {
     const key = fromJsonKey(name);
     if (key === undefined) throw corrupt();
-    put(copy, key, fromJson(json[name], depth));
+    put(target, key, fromJson(json[name], depth));
   }
-  return freezeIfShareable(copy, Object.values(copy));
+  return names.length;
 }
 
 function taggedFromJson(json: object, depth: number): StoredValue {
