@@ -64,7 +64,12 @@ import { ID_LENGTH, mintSecret } from "../core/token.ts";
 import { BunConnection } from "./redis/bun.ts";
 import { Connection, type RedisClient, textOf } from "./redis/client.ts";
 import { PrincipalIndex } from "./redis/principal_index.ts";
-import { fieldText, readRecord, recordText } from "./redis/record_text.ts";
+import {
+  fieldText,
+  readPrincipal,
+  readRecord,
+  recordText,
+} from "./redis/record_text.ts";
 import { timeToLive, touchArgs, updateArgs } from "./redis/script_args.ts";
 import { DESTROY, TOUCH, UPDATE, WRITE_ID_LENGTH } from "./redis/scripts.ts";
 
@@ -208,7 +213,7 @@ export class RedisProvider implements Provider {
     if (whose === undefined) return false;
     if (whose !== "null") {
       // The record may be damaged, and so may be the principal in it.
-      await tidy(() => this.#index.remove(JSON.parse(whose), [id]));
+      await tidy(() => this.#index.remove(readPrincipal(whose), [id]));
     }
     return true;
   }

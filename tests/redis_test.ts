@@ -671,6 +671,28 @@ describeOnServer("RedisProvider and records that it cannot read", () => {
     assertStrictEquals(await provider.read(A, START), undefined);
   });
 
+  it("says so of a principal whose index a write would bring up to date", async () => {
+    const provider = rig.make();
+    await provider.create(A, makeRecord({ principal: "ada" }), START);
+    const key = rig.prefixOf(provider) + A;
+    const whole = await rig.client.get(key) as string;
+    const expiresAt = START + 90 * DAY;
+    for (const line of ['"ad', "7", "{}", '"ada","bob"']) {
+      await rig.client.set(key, whole.replace('"ada"', line));
+      const calls = [
+        () => provider.update(A, { ...set("a", 1), expiresAt }, GUARD, START),
+        () => provider.touch(A, expiresAt, START),
+      ];
+      for (const call of calls) {
+        const error = await assertRejects(
+          call as () => Promise<unknown>,
+          SessionError,
+        );
+        assertEquals([line, error.code], [line, "corrupt"]);
+      }
+    }
+  });
+
   it("leaves a record of a newer format alone", async () => {
     const provider = rig.make();
     await provider.create(A, makeRecord(), START);

@@ -1,7 +1,7 @@
 import type { UpdateResult } from "../../core/provider.ts";
 import { digest } from "../../core/token.ts";
 import { type Connection, textOf } from "./client.ts";
-import { corruptRecord } from "./record_text.ts";
+import { corruptRecord, readPrincipal } from "./record_text.ts";
 import { type Coverage, timeToLive } from "./script_args.ts";
 import { INDEX, REPAIR } from "./scripts.ts";
 
@@ -65,7 +65,7 @@ export class PrincipalIndex {
       const reply = textOf(await write(coverage));
       if (isResult(reply)) return reply;
       if (reply?.startsWith("index") !== true) throw corruptRecord();
-      const principal = JSON.parse(reply.slice("index".length));
+      const principal = readPrincipal(reply.slice("index".length));
       coverage = await this.cover(session, principal);
     }
     throw new Error(

@@ -135,6 +135,17 @@ export function readRecord(
   });
 }
 
+/**
+ * Reads the line of a principal, as a script answers it.
+ *
+ * @throws {SessionError} With code `"corrupt"`, if it holds no principal.
+ */
+export function readPrincipal(text: string): string {
+  const items = parse(`[${text}]`);
+  if (items.length !== 1) throw corruptRecord();
+  return toText(items[0]);
+}
+
 /** Where a field stands among them, counted from 1 as Lua does. */
 export function fieldNumber(name: Field): number {
   return ITEMS[name] - ITEMS.writeIds;
