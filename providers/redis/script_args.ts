@@ -37,6 +37,7 @@ export function updateArgs(
 ): string[] {
   const args = [
     beginningText(now, change.expiresAt),
+    timeToLive(change.expiresAt, now),
     `\n,${JSON.stringify(guard.secretHash)}\n`,
     writeId,
   ];
