@@ -35,7 +35,7 @@ import { fromJsonKey, toJsonKey } from "./json_key.ts";
 import {
   EMPTY_DATA,
   emptyObject,
-  freezeIfShareable,
+  isShareable,
   MAX_DEPTH,
   put,
   type StoredData,
@@ -69,7 +69,7 @@ export function decode(text: string): StoredValue {
  * The same as {@linkcode decode} for what a store has parsed already, or what
  * is a part of something larger.
  *
- * @param json What `JSON.parse` made of the text.
+ * @param json What `JSON.parse` made of the text. It becomes part of the value.
  * @throws {SessionError} With code `"corrupt"`, if {@linkcode encode} did not
  * write that text.
  */
@@ -88,10 +88,15 @@ export function decodeData(text: string): StoredData {
   const json = parse(text);
   if (typeof json !== "object" || json === null) throw corrupt();
   if (Array.isArray(json) || Object.hasOwn(json, "$")) throw corrupt();
+  const names = Object.keys(json);
+  if (names.length === 0) return EMPTY_DATA;
   const data = emptyObject();
-  // The data is no level of its own: each value in it may have them all.
-  const count = putFromJson(data, json as Record<string, unknown>, 0);
-  return count === 0 ? EMPTY_DATA : Object.freeze(data);
+  for (const name of names) {
+    // The data is no level of its own: each value in it may have them all.
+    const value = fromJson((json as Record<string, unknown>)[name], 0);
+    put(data, keyFromJson(name), value);
+  }
+  return Object.freeze(data);
 }
 
 /** The same value where JSON can take it, else a copy that JSON can take. */
@@ -143,39 +148,53 @@ function fromJson(json: unknown, depth: number): StoredValue {
   if (typeof json === "string" || typeof json === "boolean") return json;
   if (typeof json === "number" && Number.isFinite(json)) return json + 0;
   if (typeof json !== "object") throw corrupt();
-  if (Object.hasOwn(json, "$")) return taggedFromJson(json, depth);
+  const isArray = Array.isArray(json);
+  if (!isArray && Object.hasOwn(json, "$")) return taggedFromJson(json, depth);
   if (depth >= MAX_DEPTH) throw corrupt();
-  if (Array.isArray(json)) return arrayFromJson(json, depth + 1);
-  return objectFromJson(json as Record<string, unknown>, depth + 1);
+  return isArray
+    ? arrayFromJson(json, depth + 1)
+    : objectFromJson(json as Record<string, unknown>, depth + 1);
 }
 
-function arrayFromJson(json: readonly unknown[], depth: number): StoredValue {
-  const copy = json.map((item) => fromJson(item, depth));
-  return freezeIfShareable(copy, copy);
+/** What was parsed is nobody else's, so it stays and gets the values. */
+function arrayFromJson(json: unknown[], depth: number): StoredValue {
+  let canShare = true;
+  for (let index = 0; index < json.length; index++) {
+    const value = fromJson(json[index], depth);
+    if (!Object.is(value, json[index])) json[index] = value;
+    canShare &&= isShareable(value);
+  }
+  return (canShare ? Object.freeze(json) : json) as StoredValue;
 }
 
 function objectFromJson(
   json: Record<string, unknown>,
   depth: number,
 ): StoredValue {
-  const copy: Record<string, StoredValue> = {};
-  putFromJson(copy, json, depth);
-  return freezeIfShareable(copy, Object.values(copy));
+  let canShare = true;
+  let isRenamed = false;
+  for (const name of Object.keys(json)) {
+    const value = fromJson(json[name], depth);
+    if (!Object.is(value, json[name])) put(json, name, value);
+    canShare &&= isShareable(value);
+    isRenamed ||= keyFromJson(name) !== name;
+  }
+  const object = isRenamed ? renamed(json) : json;
+  return (canShare ? Object.freeze(object) : object) as StoredValue;
 }
 
-/** Puts the values of a parsed object into another, and tells how many. */
-function putFromJson(
-  target: Record<string, StoredValue>,
-  json: Record<string, unknown>,
-  depth: number,
-): number {
-  const names = Object.keys(json);
-  for (const name of names) {
-    const key = fromJsonKey(name);
-    if (key === undefined) throw corrupt();
-    put(target, key, fromJson(json[name], depth));
+function renamed(json: Record<string, unknown>): Record<string, unknown> {
+  const copy = {};
+  for (const name of Object.keys(json)) {
+    put(copy, keyFromJson(name), json[name]);
   }
-  return names.length;
+  return copy;
+}
+
+function keyFromJson(name: string): string {
+  const key = fromJsonKey(name);
+  if (key === undefined) throw corrupt();
+  return key;
 }
 
 function taggedFromJson(json: object, depth: number): StoredValue {

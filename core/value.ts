@@ -94,14 +94,14 @@ export function isPlainObject(value: object): boolean {
  * when everything in it is, because a `Date`, `Map`, `Set` or `Uint8Array`
  * cannot be.
  */
-function isShareable(value: StoredValue): boolean {
+export function isShareable(value: StoredValue): boolean {
   if (typeof value !== "object" || value === null) return true;
   // What is not frozen here is extensible; Bun looks at all items for isFrozen.
   return !Object.isExtensible(value);
 }
 
 /** Freezes a container if nothing in it can change. */
-export function freezeIfShareable<T extends object>(
+function freezeIfShareable<T extends object>(
   container: T,
   children: Iterable<StoredValue>,
 ): T {

@@ -146,6 +146,16 @@ describe("the codec", () => {
     }
   });
 
+  it("gives back any value beside a key that is written in another way", () => {
+    const object = {
+      first: new Date(1),
+      "a\n": new Set([1n]),
+      last: [new Date(2), { $: 1 }],
+    };
+    assertEquals(shape(decode(encode(object))), shape(object));
+    assertEquals(shape(decode(encode([object]))), shape([object]));
+  });
+
   it("gives back a key whatever keys it has read in its place", () => {
     // Another first key each time, because V8 misreads after few kinds only.
     let runs = 0;
@@ -296,6 +306,7 @@ describe("the codec's text", () => {
 
   it("reads minus zero as zero", () => {
     assertStrictEquals(decode("-0"), 0);
+    assertEquals(decode('[-0,{"a":-0}]'), [0, { a: 0 }]);
   });
 
   it("yields bytes in memory of their own", () => {
