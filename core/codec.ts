@@ -69,7 +69,8 @@ export function decode(text: string): StoredValue {
  * The same as {@linkcode decode} for what a store has parsed already, or what
  * is a part of something larger.
  *
- * @param json What `JSON.parse` made of the text. It becomes part of the value.
+ * @param json What `JSON.parse` made of the text. It becomes the value, changed
+ * and frozen: pass it once, and do not use it afterwards.
  * @throws {SessionError} With code `"corrupt"`, if {@linkcode encode} did not
  * write that text.
  */
@@ -156,7 +157,8 @@ function fromJson(json: unknown, depth: number): StoredValue {
     : objectFromJson(json as Record<string, unknown>, depth + 1);
 }
 
-/** What was parsed is nobody else's, so it stays and gets the values. */
+// What was parsed is nobody else's: it stays, and gets the values.
+
 function arrayFromJson(json: unknown[], depth: number): StoredValue {
   let canShare = true;
   for (let index = 0; index < json.length; index++) {

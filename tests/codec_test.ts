@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { decode, decodeData, encode } from "../core/codec.ts";
+import { decode, decodeData, decodeParsed, encode } from "../core/codec.ts";
 import { SessionError } from "../core/errors.ts";
 import { MAX_DEPTH, put, type StoredValue, takeIn } from "../core/value.ts";
 import { keys, shape, storables, storedData, texts } from "./_arbitraries.ts";
@@ -307,6 +307,13 @@ describe("the codec's text", () => {
   it("reads minus zero as zero", () => {
     assertStrictEquals(decode("-0"), 0);
     assertEquals(decode('[-0,{"a":-0}]'), [0, { a: 0 }]);
+  });
+
+  it("takes over what a store has parsed", () => {
+    const json = JSON.parse('[1,{"a":[2]}]');
+    const value = decodeParsed(json);
+    assertStrictEquals(value, json);
+    assert(Object.isFrozen(json[1].a));
   });
 
   it("yields bytes in memory of their own", () => {

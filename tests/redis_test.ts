@@ -671,13 +671,56 @@ describeOnServer("RedisProvider and records that it cannot read", () => {
     assertStrictEquals(await provider.read(A, START), undefined);
   });
 
+  it("ends a session whose deadline is damaged with the others of its principal", async () => {
+    const provider = rig.make();
+    await provider.create(A, makeRecord({ principal: "ada" }), START);
+    const key = rig.prefixOf(provider) + A;
+    const whole = await rig.client.get(key) as string;
+    await rig.client.set(
+      key,
+      whole.slice(0, 29) + "x".repeat(25) + whole.slice(54),
+    );
+    await assertCorrupt(provider, A);
+    assertEquals(await provider.destroyAll("ada"), 1);
+    assertEquals(await provider.list("ada", START), []);
+  });
+
+  it("writes nothing to a record whose first lines are damaged", async () => {
+    const provider = rig.make();
+    await provider.create(A, fullRecord(), START);
+    const key = rig.prefixOf(provider) + A;
+    const lines = (await rig.client.get(key) as string).split("\n");
+    const damages: readonly (readonly [number, string])[] = [
+      [0, (lines[0] as string).replace(/,( *\d)/, " $1")],
+      [0, (lines[0] as string).slice(0, -1)],
+      [1, ""],
+      [1, ",nan"],
+      [1, ",0x1f"],
+      [1, ",1.5"],
+      [2, ",null"],
+      [2, ',"AAAAAAA"AAAAAAAA"'],
+      [2, ',"AAAAAAAAAAAAAAAA'],
+    ];
+    for (const [index, line] of damages) {
+      const text = lines.with(index, line).join("\n");
+      await rig.client.set(key, text);
+      const change = { ...set("a", 1), expiresAt: START + HOUR };
+      const error = await assertRejects(
+        () => provider.update(A, change, GUARD, START),
+        SessionError,
+      );
+      assertEquals([line, error.code], [line, "corrupt"]);
+      assertEquals(await rig.client.get(key), text);
+    }
+  });
+
   it("says so of a principal whose index a write would bring up to date", async () => {
     const provider = rig.make();
     await provider.create(A, makeRecord({ principal: "ada" }), START);
     const key = rig.prefixOf(provider) + A;
     const whole = await rig.client.get(key) as string;
     const expiresAt = START + 90 * DAY;
-    for (const line of ['"ad', "7", "{}", '"ada","bob"']) {
+    for (const line of ['"ad', "7", "{}", '"ada","bob"', ' "ada"', "null "]) {
       await rig.client.set(key, whole.replace('"ada"', line));
       const calls = [
         () => provider.update(A, { ...set("a", 1), expiresAt }, GUARD, START),

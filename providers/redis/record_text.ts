@@ -15,9 +15,10 @@ import { emptyObject, put, type StoredData } from "../../core/value.ts";
 //   … the others of the data …
 //   ]
 //
-// The numbers of the first line have a fixed width, so that a touch can
-// overwrite them in place. A text in JSON has no line breaks and no tabs, so a
-// line break, a key, a comma and a tab are found nowhere but before its value.
+// The numbers of the first line have a fixed width, so that scripts know where
+// they are, and a touch overwrites them there. A text in JSON has no line breaks
+// and no tabs, so a line break, a key, a comma and a tab are found nowhere but
+// before its value.
 
 /** Of the format that this version writes. */
 const FORMAT = 1;
@@ -110,7 +111,9 @@ export function readRecord(
   now: number,
 ): SessionRecord | undefined {
   const items = parse(text);
-  if (items[ITEMS.format] !== FORMAT) throw corruptRecord();
+  if (!Array.isArray(items) || items[ITEMS.format] !== FORMAT) {
+    throw corruptRecord();
+  }
   const expiresAt = toNumber(items[ITEMS.expiresAt]);
   if (expiresAt <= now) return undefined;
   return Object.freeze({
@@ -136,14 +139,15 @@ export function readRecord(
 }
 
 /**
- * Reads the line of a principal, as a script answers it.
+ * Reads the text of a principal, as a script answers it.
  *
- * @throws {SessionError} With code `"corrupt"`, if it holds no principal.
+ * @throws {SessionError} With code `"corrupt"`, if it is not what
+ * {@linkcode fieldText} makes of one.
  */
 export function readPrincipal(text: string): string {
-  const items = parse(`[${text}]`);
-  if (items.length !== 1) throw corruptRecord();
-  return toText(items[0]);
+  const principal = toText(parse(text));
+  if (fieldText(principal) !== text) throw corruptRecord();
+  return principal;
 }
 
 /** Where a field stands among them, counted from 1 as Lua does. */
@@ -185,14 +189,13 @@ function dataTexts(data: StoredData): string[] {
   );
 }
 
-function parse(text: string): readonly unknown[] {
+function parse(text: string): unknown {
   try {
-    const items: unknown = JSON.parse(text);
-    if (Array.isArray(items)) return items;
+    return JSON.parse(text);
   } catch {
     // The engine's own error quotes the text.
+    throw corruptRecord();
   }
-  throw corruptRecord();
 }
 
 function toData(items: readonly unknown[]): StoredData {

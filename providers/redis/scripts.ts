@@ -31,33 +31,42 @@ const INDEXED = EXPIRES + NUMBER_WIDTH + 1;
 /** Where the first line break is. */
 const FIRST_BREAK = INDEXED + NUMBER_WIDTH;
 
-/** The names of the last writes but one, as many as stay known. */
-const WRITES_KEPT = (KNOWN_WRITES - 1) * WRITE_ID_LENGTH;
+const COMMA = ",".charCodeAt(0);
+const LINE_BREAK = "\n".charCodeAt(0);
+
+/** How many characters of the names of earlier writes are kept. */
+const KEPT_LENGTH = (KNOWN_WRITES - 1) * WRITE_ID_LENGTH;
 
 // Where a field stands in the table that `fieldsOf` answers.
 const PREVIOUS_HASH = fieldNumber("previousHash");
 const PREVIOUS_EXPIRES_AT = fieldNumber("previousExpiresAt");
 const PRINCIPAL = fieldNumber("principal");
 
-/** Reads by position: a pattern for the first lines takes 1 µs more. */
+/**
+ * Where things have a place, they are read there: a pattern for the whole first
+ * line takes the server 0.8 µs more.
+ */
 const READERS = `
-local sub, find = string.sub, string.find
+local sub, find, byte = string.sub, string.find, string.byte
 
 local function numberAt(text, from)
   return tonumber(sub(text, from, from + ${NUMBER_WIDTH - 1}))
 end
 
--- When the session ends, as a number, if the text begins as one does.
-local function endOf(text)
+-- Whether it has the first line of a session, whatever the numbers in it.
+local function isSession(text)
   return sub(text, 1, ${BEGINNING.length}) == '${BEGINNING}'
+    and byte(text, ${EXPIRES - 1}) == ${COMMA}
+    and byte(text, ${INDEXED - 1}) == ${COMMA}
     and find(text, '\\n', 1, true) == ${FIRST_BREAK}
-    and numberAt(text, ${EXPIRES})
 end
 
--- The line breaks behind the version and behind the names of writes.
-local function breaksIn(text)
-  local version = find(text, '\\n', ${FIRST_BREAK + 1}, true)
-  return version, version and find(text, '\\n', version + 1, true)
+-- The version, the names of the last writes, and where the line after them begins.
+local function writesOf(text)
+  local version, from = string.match(text, '^\\n,(%d+)\\n,"()', ${FIRST_BREAK})
+  local to = from and find(text, '"', from, true)
+  if not to or byte(text, to + 1) ~= ${LINE_BREAK} then return nil end
+  return version, sub(text, from, to - 1), to + 1
 end
 
 -- The texts of the fields, and where the line after them begins.
@@ -83,14 +92,12 @@ export const UPDATE: Script = script(`${READERS}
 local text = redis.call('GET', KEYS[1])
 if not text then return 'gone' end
 local beginning, guard, write = ARGV[1], ARGV[3], ARGV[4]
-local before = endOf(text)
+local before = isSession(text) and numberAt(text, ${EXPIRES})
 if not before then return 'corrupt' end
 local now, expires = numberAt(beginning, ${ACCESSED}), numberAt(beginning, ${EXPIRES})
 if before <= now then return 'gone' end
-local afterVersion, from = breaksIn(text)
-local version = from and sub(text, ${FIRST_BREAK + 2}, afterVersion - 1)
-if not tonumber(version) then return 'corrupt' end
-local writes = sub(text, afterVersion + 3, from - 2)
+local version, writes, from = writesOf(text)
+if not version then return 'corrupt' end
 -- A client that lost the connection may send writes again that were done.
 if find(writes, write, 1, true) then return 'done' end
 if find(text, guard, from, true) ~= from then
@@ -135,7 +142,7 @@ end
 
 if sub(text, -2) ~= '\\n]' then return 'corrupt' end
 local head = beginning .. indexed .. '\\n,' .. version + 1 .. '\\n,"' .. write
-  .. sub(writes, 1, ${WRITES_KEPT}) .. '"'
+  .. sub(writes, 1, ${KEPT_LENGTH}) .. '"'
 if #ARGV < first then
   text = head .. sub(text, from)
 elseif #ARGV == first then
@@ -176,7 +183,7 @@ return 'done'
 export const TOUCH: Script = script(`${READERS}
 local text = redis.call('GETRANGE', KEYS[1], 0, ${FIRST_BREAK - 1})
 if text == '' then return 'gone' end
-local before = endOf(text)
+local before = isSession(text) and numberAt(text, ${EXPIRES})
 if not before then return 'corrupt' end
 local beginning, timeToLive = ARGV[1], ARGV[2]
 local now, expires = numberAt(beginning, ${ACCESSED}), numberAt(beginning, ${EXPIRES})
@@ -192,7 +199,7 @@ local indexed = sub(text, ${INDEXED}, ${FIRST_BREAK - 1})
 local known = tonumber(indexed)
 if known and known < expires then
   text = redis.call('GET', KEYS[1])
-  local _, from = breaksIn(text)
+  local _, _, from = writesOf(text)
   local fields = from and fieldsOf(text, from)
   if not fields then return 'corrupt' end
   local principal = fields[${PRINCIPAL}]
@@ -211,8 +218,8 @@ return 'done'
 export const DESTROY: Script = script(`${READERS}
 local text = redis.call('GET', KEYS[1])
 if not text then return false end
-local _, from = breaksIn(text)
-local fields = endOf(text) and from and fieldsOf(text, from)
+local _, _, from = writesOf(text)
+local fields = isSession(text) and from and fieldsOf(text, from)
 local principal = fields and fields[${PRINCIPAL}] or 'null'
 if ARGV[1] ~= 'null' and principal ~= ARGV[1] then return false end
 redis.call('DEL', KEYS[1])
