@@ -7,22 +7,22 @@ import type {
   SessionRecord,
   UpdateGuard,
 } from "./provider.ts";
-import { hashesEqual } from "./token.ts";
 import { EMPTY_DATA, emptyObject, put, type StoredData } from "./value.ts";
 
 /**
  * Whether a request's secret is the record's own, or its previous one still in
- * grace.
+ * grace. Takes any time, as a store does that compares hashes by itself: the
+ * manager has compared them with the secret before.
  */
 export function isGuardMet(
   record: Pick<SessionRecord, "secretHash" | "previous">,
   guard: UpdateGuard,
   now: number,
 ): boolean {
-  if (hashesEqual(record.secretHash, guard.secretHash)) return true;
+  if (record.secretHash === guard.secretHash) return true;
   const { previous } = record;
   return previous !== undefined && previous.expiresAt > now &&
-    hashesEqual(previous.secretHash, guard.secretHash);
+    previous.secretHash === guard.secretHash;
 }
 
 /** The record after a change, sharing everything that stayed as it was. */

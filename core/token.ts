@@ -139,13 +139,6 @@ function familyDigest(secret: string): string {
 }
 
 /**
- * Compares two stored hashes in a time that depends on their length alone.
- */
-export function hashesEqual(a: string, b: string): boolean {
-  return a.length === b.length && startsEqual(a, b, 0);
-}
-
-/**
  * Whether a part of a text is equal to another text, in a time that depends on
  * the length alone. A loop over strings, because `timingSafeEqual` needs two
  * buffers and costs five times as much; what could leak through it is a hash,
