@@ -690,9 +690,12 @@ describeOnServer("RedisProvider and records that it cannot read", () => {
     await provider.create(A, fullRecord(), START);
     const key = rig.prefixOf(provider) + A;
     const lines = (await rig.client.get(key) as string).split("\n");
+    const numbers = lines[0] as string;
     const damages: readonly (readonly [number, string])[] = [
-      [0, (lines[0] as string).replace(/,( *\d)/, " $1")],
-      [0, (lines[0] as string).slice(0, -1)],
+      [0, numbers.slice(1)],
+      [0, numbers.slice(0, -1)],
+      [0, `${numbers.slice(0, 28)} ${numbers.slice(29)}`],
+      [0, `${numbers.slice(0, 54)} ${numbers.slice(55)}`],
       [1, ""],
       [1, ",nan"],
       [1, ",0x1f"],
@@ -704,13 +707,20 @@ describeOnServer("RedisProvider and records that it cannot read", () => {
     for (const [index, line] of damages) {
       const text = lines.with(index, line).join("\n");
       await rig.client.set(key, text);
-      const change = { ...set("a", 1), expiresAt: START + HOUR };
-      const error = await assertRejects(
-        () => provider.update(A, change, GUARD, START),
-        SessionError,
-      );
-      assertEquals([line, error.code], [line, "corrupt"]);
-      assertEquals(await rig.client.get(key), text);
+      // So late that the index must be brought up to date.
+      const expiresAt = START + 90 * DAY;
+      const calls = [
+        () => provider.update(A, set("a", 1), GUARD, START),
+        () => provider.touch(A, expiresAt, START),
+      ];
+      for (const call of calls) {
+        const error = await assertRejects(
+          call as () => Promise<unknown>,
+          SessionError,
+        );
+        assertEquals([line, error.code], [line, "corrupt"]);
+        assertEquals(await rig.client.get(key), text);
+      }
     }
   });
 
