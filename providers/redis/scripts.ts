@@ -44,7 +44,7 @@ const PRINCIPAL = fieldNumber("principal");
 
 /**
  * Where things have a place, they are read there: a pattern for the whole first
- * line takes the server 0.8 µs more.
+ * line takes the server 0.6 µs more.
  */
 const READERS = `
 local sub, find, byte = string.sub, string.find, string.byte
