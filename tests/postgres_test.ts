@@ -371,7 +371,9 @@ for (const [name, connect] of Object.entries(connects)) {
         [title],
       );
       assertEquals(rowCount, 1);
-      // A client may hear of it by the next statement only.
+      // What postgres.js sends before it hears of it may never be answered.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      // Another client may hear of it by the next statement only.
       const version = async () => {
         try {
           return (await provider.read(makeId(1), START))?.version;
