@@ -5,9 +5,11 @@ import {
   assertMatch,
   assertNotEquals,
   assertNotMatch,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import counter from "../examples/counter.ts";
+import hono from "../examples/hono.ts";
 import signin from "../examples/signin.ts";
 import theft from "../examples/theft.ts";
 
@@ -138,6 +140,71 @@ describe("counter example", () => {
     await browser.open();
     const pages = await Promise.all([browser.open(), browser.open()]);
     assertEquals(pages.sort(), ["Visit 2\n", "Visit 3\n"]);
+  });
+});
+
+/** Sends to the example with Hono, whose answers are texts. */
+async function sendToHono(
+  browser: Browser,
+  path: string,
+  body?: BodyInit,
+): Promise<[status: number, text: string]> {
+  const init = body === undefined ? {} : { method: "POST", body };
+  const response = await browser.send(path, init);
+  return [response.status, await response.text()];
+}
+
+const ADA = new URLSearchParams({ name: "ada", password: "engine" });
+
+describe("example with Hono", () => {
+  it("keeps the notes of who signed in, and nobody else's", async () => {
+    const browser = new Browser(hono.fetch);
+    const welcome = await sendToHono(browser, "/sign-in", ADA);
+    assertEquals(welcome, [200, "Welcome, ada\n"]);
+    assertEquals(await sendToHono(browser, "/notes"), [200, "[]"]);
+    await sendToHono(browser, "/notes", "milk");
+    const added = await sendToHono(browser, "/notes", "bread");
+    assertEquals(added, [201, '["milk","bread"]']);
+    const other = new Browser(hono.fetch);
+    await sendToHono(other, "/sign-in", ADA);
+    assertEquals(await sendToHono(other, "/notes"), [200, "[]"]);
+    assertEquals(
+      await sendToHono(browser, "/notes"),
+      [200, '["milk","bread"]'],
+    );
+  });
+
+  it("a visitor and a wrong password get neither notes nor cookie", async () => {
+    const browser = new Browser(hono.fetch);
+    assertEquals((await sendToHono(browser, "/notes"))[0], 401);
+    assertEquals((await sendToHono(browser, "/notes", "milk"))[0], 401);
+    const wrong = new URLSearchParams({ name: "ada", password: "wrong" });
+    assertEquals((await sendToHono(browser, "/sign-in", wrong))[0], 401);
+    assertEquals(browser.cookie, undefined);
+  });
+
+  it("a cookie from before the sign-out opens nothing after it", async () => {
+    const browser = new Browser(hono.fetch);
+    await sendToHono(browser, "/sign-in", ADA);
+    const { cookie } = browser;
+    assertEquals((await sendToHono(browser, "/sign-out", ""))[0], 200);
+    assertEquals(browser.cookie, undefined);
+    browser.cookie = cookie;
+    assertEquals((await sendToHono(browser, "/notes"))[0], 401);
+  });
+
+  it("other sites' forms are refused before Hono sees them", async () => {
+    const browser = new Browser(hono.fetch);
+    const headers = { "sec-fetch-site": "cross-site" };
+    const { status } = await browser.post("/sign-out", {}, headers);
+    assertEquals(status, 403);
+  });
+
+  it("a route that fails is no answer of Hono's", async () => {
+    const browser = new Browser(hono.fetch);
+    const headers = { "content-type": "multipart/form-data" };
+    const init = { method: "POST", headers, body: "no such form" };
+    await assertRejects(() => browser.send("/sign-in", init), TypeError);
   });
 });
 

@@ -1,0 +1,56 @@
+/**
+ * Notes of users who sign in, with Hono: its routes find the session in `c.env`.
+ * `deno serve examples/hono.ts` or `bun examples/hono.ts`.
+ *
+ * @module
+ */
+import { Manager, type Session } from "@cloakroom/session";
+import { Hono } from "hono";
+
+interface Data {
+  notes: string[];
+}
+
+const manager = new Manager<Data>();
+const app = new Hono<{ Bindings: { session: Session<Data> } }>();
+
+app.post("/sign-in", async (c) => {
+  const { name, password } = await c.req.parseBody();
+  // For this demonstration only: real passwords are kept as slow hashes.
+  if (name !== "ada" || password !== "engine") {
+    return c.text("No such user, or another password\n", 401);
+  }
+  c.env.session.signIn(name, { label: c.req.header("user-agent") ?? "" });
+  return c.text(`Welcome, ${name}\n`);
+});
+
+app.post("/sign-out", (c) => {
+  c.env.session.destroy();
+  return c.text("Signed out\n");
+});
+
+app.use("/notes", async (c, next) => {
+  if (c.env.session.principal !== undefined) return await next();
+  return c.text("Please sign in\n", 401);
+});
+
+app.get("/notes", (c) => c.json(c.env.session.get("notes") ?? []));
+
+app.post("/notes", async (c) => {
+  const note = await c.req.text();
+  const notes = await c.env.session.update(
+    "notes",
+    (notes = []) => [...notes, note],
+  );
+  return c.json(notes, 201);
+});
+
+// An answer of Hono's own would go out with what the route did to the session
+// before it failed. Thrown on, that is dropped, and the server answers.
+app.onError((error) => {
+  throw error;
+});
+
+export default {
+  fetch: manager.handle((request, session) => app.fetch(request, { session })),
+};
