@@ -86,7 +86,7 @@ describe("RedisProvider and its client", () => {
     assertEquals(await callsBy("send"), ["GET", [key]]);
     assertEquals(await callsBy("call"), ["GET", [key]]);
     assertEquals(await callsBy("sendCommand"), [get]);
-    assertEquals(await callsBy("sendCommand", "executor"), ["GET", [key]]);
+    assertEquals(await callsBy("sendCommand", "isConnected"), ["GET", [key]]);
     assertEquals(await callsBy("sendCommand", "getSentinelNode"), [false, get]);
     assertEquals(
       await callsBy("sendCommand", "nodeClient"),

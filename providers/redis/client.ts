@@ -184,7 +184,7 @@ function sendCommandSender(client: Shape): Send {
   if (isMethod(client, "getSentinelNode")) {
     return (command, args) => sender.sendCommand(false, [command, ...args]);
   }
-  if ("executor" in client) {
+  if ("isConnected" in client) {
     return (command, args) => sender.sendCommand(command, args);
   }
   return (command, args) => sender.sendCommand([command, ...args]);
