@@ -11,7 +11,7 @@
  *
  * Deno has `Deno.openKv` only with `--unstable-kv`, or with
  * `"unstable": ["kv"]` in `deno.json`. An open database can be handed in
- * instead, on any runtime.
+ * instead, on any runtime, such as one of the npm package `@deno/kv`.
  *
  * A session takes one value, and Deno KV takes values of up to 65,536 bytes. A
  * few hundred of them are not data, so a manager on this provider does well
@@ -52,6 +52,7 @@ import type {
 } from "../core/provider.ts";
 import { applied, isGuardMet } from "../core/record.ts";
 import { register } from "../core/registry.ts";
+import { KNOWN_WRITES, WRITE_ID_LENGTH, WriteIds } from "../core/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
 import { idOf, Keys } from "./deno_kv/keys.ts";
@@ -88,6 +89,9 @@ export interface DenoKvProviderOptions {
   readonly prefix?: string | undefined;
 }
 
+/** How many characters of the ids of writes are kept. */
+const KEPT_LENGTH = KNOWN_WRITES * WRITE_ID_LENGTH;
+
 /** How many sessions go into one atomic write of `clear`, two keys for each. */
 const CLEAR_BATCH = 50;
 
@@ -103,7 +107,9 @@ const CLEAR_BATCH = 50;
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
  * read shortly before is tried first, so that a request which reads and writes
- * costs two round trips.
+ * costs two round trips. The client of a remote database may send a write again
+ * whose answer was lost: each of a session's last four writes is known again and
+ * not done twice.
  *
  * The record's own deadline decides whether it is there. Deno KV removes it at
  * some time after, so `gc` has nothing to do and answers 0.
@@ -113,6 +119,7 @@ export class DenoKvProvider implements Provider {
   readonly #index: PrincipalIndex;
   readonly #connection: Connection;
   readonly #recent = new RecentRecords();
+  readonly #writeIds = new WriteIds();
 
   /**
    * A provider on a database.
@@ -143,12 +150,12 @@ export class DenoKvProvider implements Provider {
   ): Promise<boolean> {
     const after = { ...record, version: 1 };
     const data = encode(record.data);
-    return await this.#write(id, ABSENT, (entry) => {
+    return await this.#write(id, ABSENT, (entry, writeId) => {
       const before = readStored(entry)?.header;
       if (before !== undefined && before.expiresAt > now) {
         return { answer: false };
       }
-      const puts = this.#puts({ id, before, after, now }, data);
+      const puts = this.#puts({ id, before, after, writeId, now }, data);
       return { answer: true, puts };
     });
   }
@@ -169,7 +176,7 @@ export class DenoKvProvider implements Provider {
     guard: UpdateGuard,
     now: number,
   ): Promise<UpdateResult> {
-    return await this.#write(id, this.#recent.recall(id), (entry) => {
+    return await this.#write(id, this.#recent.recall(id), (entry, writeId) => {
       const stored = readStored(entry);
       if (!isLive(stored, now)) return { answer: "gone" };
       const before = stored.header;
@@ -179,7 +186,7 @@ export class DenoKvProvider implements Provider {
       }
       const after = applied(recordOf(stored), change, now);
       const data = encode(after.data);
-      const puts = this.#puts({ id, before, after, now }, data);
+      const puts = this.#puts({ id, before, after, writeId, now }, data);
       return { answer: "done", puts };
     });
   }
@@ -301,23 +308,30 @@ export class DenoKvProvider implements Provider {
    * Works out a write from a record and does it, unless the record has changed
    * in between: then all over again. To write nothing is no answer to a record
    * that may be outdated, so `guess` counts only if its write succeeds.
+   *
+   * The client of a remote database sends a write again whose answer was lost,
+   * and then says of one that was done that the record has changed.
    */
   async #write<T>(
     id: string,
     guess: Version | undefined,
-    plan: (entry: Version) => Plan<T>,
+    plan: (entry: Version, writeId: string) => Plan<T>,
   ): Promise<T> {
     const kv = await this.#connection.open();
     const key = this.#keys.record(id);
+    const writeId = this.#writeIds.next();
+    let sent: { readonly answer: T } | undefined;
     return await repeated(async (isFirst) => {
       const isGuess = isFirst && guess !== undefined;
       const entry = isGuess ? guess : await kv.get(key);
-      const { answer, puts } = plan(entry);
+      if (sent !== undefined && hasWrite(entry, writeId)) return sent;
+      const { answer, puts } = plan(entry, writeId);
       if (puts === undefined) return isGuess ? undefined : { answer };
       const { versionstamp } = entry;
       const atomic = kv.atomic().check({ key, versionstamp });
+      sent = { answer };
       const { ok } = await withPuts(atomic, puts).commit();
-      return ok ? { answer } : undefined;
+      return ok ? sent : undefined;
     });
   }
 
@@ -336,10 +350,11 @@ export class DenoKvProvider implements Provider {
 
   /** What replaces a record, and keeps the index of principals true. */
   #puts(replacement: Replacement, data: string): readonly Put[] {
-    const { id, after, now } = replacement;
+    const { id, before, after, writeId = "", now } = replacement;
     const { indexedUntil, puts } = this.#index.changeFor(replacement);
     const key = this.#keys.record(id);
-    const value = toBytes({ ...after, indexedUntil }, data);
+    const writeIds = (writeId + (before?.writeIds ?? "")).slice(0, KEPT_LENGTH);
+    const value = toBytes({ ...after, indexedUntil, writeIds }, data);
     const expireIn = lifetime(after.expiresAt, now);
     return [{ key, value, expireIn }, ...puts];
   }
@@ -371,6 +386,10 @@ export class DenoKvProvider implements Provider {
 interface Plan<T> {
   readonly answer: T;
   readonly puts?: readonly Put[];
+}
+
+function hasWrite(entry: Version, writeId: string): boolean {
+  return readStored(entry)?.header.writeIds.includes(writeId) === true;
 }
 
 function isLive(stored: Stored | undefined, now: number): stored is Stored {

@@ -39,7 +39,12 @@
  * a user's sessions while they live. A client that reads from replicas may read
  * what was before; have it read from masters. A client that queues commands while
  * the server is away may write what the manager has given up; let it give up as
- * soon. Bun's client knows nothing of clusters.
+ * soon.
+ *
+ * Bun's client knows nothing of clusters, and that of deno-redis cannot run
+ * scripts on one. deno-redis waits longer with every attempt to connect again,
+ * and all that was sent meanwhile waits its turn: give it a `backoff` such as
+ * `() => 100`, or it can take half a minute after the server is back.
  *
  * A client may send commands again whose answers were lost with the connection,
  * as ioredis does: each of a session's last four writes is known again and not
@@ -60,7 +65,8 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
-import { ID_LENGTH, mintSecret } from "../core/token.ts";
+import { ID_LENGTH } from "../core/token.ts";
+import { WriteIds } from "../core/write_ids.ts";
 import { BunConnection } from "./redis/bun.ts";
 import { Connection, type RedisClient, textOf } from "./redis/client.ts";
 import { PrincipalIndex } from "./redis/principal_index.ts";
@@ -71,7 +77,7 @@ import {
   recordText,
 } from "./redis/record_text.ts";
 import { timeToLive, touchArgs, updateArgs } from "./redis/script_args.ts";
-import { DESTROY, TOUCH, UPDATE, WRITE_ID_LENGTH } from "./redis/scripts.ts";
+import { DESTROY, TOUCH, UPDATE } from "./redis/scripts.ts";
 
 export type {
   IoRedisClient,
@@ -109,8 +115,7 @@ export class RedisProvider implements Provider {
   readonly #redis: Connection;
   readonly #index: PrincipalIndex;
   readonly #owned: BunConnection | undefined;
-  readonly #writer = `.${mintSecret().slice(0, 8)}`;
-  #writes = 0;
+  readonly #writeIds = new WriteIds();
   #isClosed = false;
 
   /**
@@ -153,7 +158,7 @@ export class RedisProvider implements Provider {
       ? undefined
       : await this.#index.cover({ id, expiresAt, now }, principal);
     const indexedUntil = coverage?.until;
-    const writeId = this.#nextWriteId();
+    const writeId = this.#writeIds.next();
     const text = recordText(record, { writeId, indexedUntil });
     const key = this.#keyOf(id);
     const args = [key, text, "PX", timeToLive(expiresAt, now), "NX"];
@@ -183,7 +188,7 @@ export class RedisProvider implements Provider {
     const coverage = typeof principal === "string"
       ? await this.#index.cover({ id, expiresAt, now }, principal)
       : undefined;
-    const writeId = this.#nextWriteId();
+    const writeId = this.#writeIds.next();
     const update = { change, guard, now, writeId };
     return await this.#index.covered(
       { id, expiresAt, now, coverage },
@@ -342,12 +347,6 @@ export class RedisProvider implements Provider {
       batches.map((batch) => this.#redis.send("UNLINK", batch)),
     );
     return counts.reduce((sum: number, count) => sum + Number(count), 0);
-  }
-
-  #nextWriteId(): string {
-    const count = (this.#writes++).toString(36);
-    return this.#writer +
-      count.padStart(WRITE_ID_LENGTH - this.#writer.length, "0");
   }
 
   // Because ids have one length, no key of one prefix is a key of another.

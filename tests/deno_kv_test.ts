@@ -50,6 +50,8 @@ interface Interception {
   beforeCommit?: (() => Promise<unknown>) | undefined;
   /** Runs before the next `getMany`, then no more. */
   beforeGetMany?: (() => Promise<unknown>) | undefined;
+  /** Runs after the next `commit`, which then seems to have failed its check. */
+  afterLostCommit?: (() => Promise<unknown>) | undefined;
   /** Every key set, and in how many milliseconds it may go. */
   readonly sets: { key: readonly string[]; expireIn?: number | undefined }[];
   /** The name of every call that is a round trip. */
@@ -146,18 +148,21 @@ function interceptedAtomic(
     async commit() {
       seen.trips.push("commit");
       await take(seen, "beforeCommit");
-      return await atomic.commit();
+      const result = await atomic.commit();
+      return await take(seen, "afterLostCommit") ? { ok: false } : result;
     },
   };
 }
 
+/** Runs what is to run, if anything, and answers whether it did. */
 async function take(
   seen: Interception,
-  name: "beforeCommit" | "beforeGetMany",
-): Promise<void> {
+  name: "beforeCommit" | "beforeGetMany" | "afterLostCommit",
+): Promise<boolean> {
   const run = seen[name];
   seen[name] = undefined;
   await run?.();
+  return run !== undefined;
 }
 
 function changeOf(change: Partial<SessionChange> = {}): SessionChange {
@@ -529,6 +534,52 @@ describe("a write that another one outruns, on Deno KV", () => {
   });
 });
 
+describe("a write to Deno KV that was done, but not heard of", () => {
+  test("is a create that is done", async (bench) => {
+    bench.seen.afterLostCommit = async () => {};
+    assert(await bench.provider.create(ID, makeRecord(), START));
+    assertFalse(await bench.provider.create(ID, makeRecord(), START));
+  });
+
+  test("is an update that is done, and done once", async (bench) => {
+    await bench.create();
+    bench.seen.afterLostCommit = async () => {};
+    const change = { ...setting("a", 1), secretHash: makeHash("new") };
+    const condition = { ...guard, version: 1 };
+    assertEquals(
+      await bench.provider.update(ID, change, condition, START),
+      "done",
+    );
+    assertEquals((await bench.live()).version, 2);
+  });
+
+  test("is known again below three others", async (bench) => {
+    await bench.create();
+    bench.seen.afterLostCommit = async () => {
+      for (const value of [2, 3, 4]) {
+        await bench.other.update(ID, setting("a", value), guard, START);
+        await bench.other.touch(ID, START + 9_000_000, START);
+      }
+    };
+    const change = setting("a", 1);
+    assertEquals(
+      await bench.provider.update(ID, change, guard, START),
+      "done",
+    );
+    const { data, version } = await bench.live();
+    assertEquals([data["a"], version], [4, 5]);
+  });
+
+  test("is a touch that may be done twice", async (bench) => {
+    await bench.create();
+    bench.seen.afterLostCommit = async () => {};
+    const later = START + 9_000_000;
+    assert(await bench.provider.touch(ID, later, START));
+    const { version, expiresAt } = await bench.live();
+    assertEquals([version, expiresAt], [1, later]);
+  });
+});
+
 describe("a write to Deno KV while another process holds the lock", () => {
   const locked = new TypeError("database is locked");
 
@@ -855,6 +906,7 @@ const HEADER = {
   idleTimeout: 3600,
   absoluteTimeout: 43_200,
   persistent: false,
+  writeIds: "",
 };
 
 function bytesOf(header: object, data = "{}"): Uint8Array {

@@ -14,7 +14,7 @@ import { makeData, makeId, makeRecord, START } from "./_records.ts";
 
 function throughDenoKv(data: StoredData): StoredData | undefined {
   const record = toNewRecord(makeRecord({ data }), 1);
-  const value = denoKv.toBytes(record, encode(data));
+  const value = denoKv.toBytes({ ...record, writeIds: "" }, encode(data));
   return denoKv.readLive({ value, versionstamp: "1" }, START)?.data;
 }
 

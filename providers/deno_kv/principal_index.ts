@@ -1,3 +1,4 @@
+import type { SessionRecord } from "../../core/provider.ts";
 import type { DenoKv, DenoKvEntry } from "./database.ts";
 import { idOf, type Keys } from "./keys.ts";
 import { lifetime, type Put } from "./put.ts";
@@ -19,7 +20,9 @@ const FORGET_BATCH = 50;
 export interface Replacement {
   readonly id: string;
   readonly before: Header | undefined;
-  readonly after: Header;
+  readonly after: Omit<SessionRecord, "data">;
+  /** Left out for a write that may as well be done twice. */
+  readonly writeId?: string;
   /** In milliseconds since the Unix epoch. */
   readonly now: number;
 }

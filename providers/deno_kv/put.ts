@@ -3,27 +3,30 @@ import type { DenoKvAtomic } from "./database.ts";
 /** Longer than this is as good as for ever; Deno KV refuses what overflows. */
 const MAX_EXPIRE_IN = 100 * 365 * 24 * 3600 * 1000;
 
-/** One key to store, or to remove if there is no value. */
-export interface Put {
+/** One key to store. */
+interface Setting {
   readonly key: readonly string[];
-  readonly value?: unknown;
+  readonly value: unknown;
   /** For how long at least to keep it, in milliseconds. */
-  readonly expireIn?: number;
+  readonly expireIn: number;
 }
+
+/** One key to store, or to remove if there is no value. */
+export type Put = Setting | Pick<Setting, "key">;
 
 export function withPuts(
   atomic: DenoKvAtomic,
   puts: readonly Put[],
 ): DenoKvAtomic {
-  return puts.reduce((writes, { key, value, expireIn = 0 }) => {
-    return value === undefined
-      ? writes.delete(key)
-      : writes.set(key, value, { expireIn });
+  return puts.reduce((writes, put) => {
+    if (!("value" in put)) return writes.delete(put.key);
+    const { key, value, expireIn } = put;
+    return writes.set(key, value, { expireIn });
   }, atomic);
 }
 
-/** For how long Deno KV keeps something, in milliseconds. */
+/** For how long Deno KV keeps something, in milliseconds: some, at any rate. */
 export function lifetime(expiresAt: number, now: number): number {
   const remaining = Math.ceil(expiresAt - now);
-  return Math.min(Math.max(remaining, 0), MAX_EXPIRE_IN);
+  return Math.min(Math.max(remaining, 1), MAX_EXPIRE_IN);
 }

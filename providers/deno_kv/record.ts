@@ -21,6 +21,8 @@ export interface Header extends Omit<SessionRecord, "data"> {
    * since the Unix epoch; missing if that is not known.
    */
   readonly indexedUntil?: number | undefined;
+  /** The ids of the last writes. */
+  readonly writeIds: string;
 }
 
 /** A record whose data is still text. */
@@ -129,6 +131,7 @@ const FIELDS: Readonly<Record<keyof Header, string>> = {
   absoluteTimeout: "number",
   persistent: "boolean",
   indexedUntil: "number?",
+  writeIds: "string",
 };
 
 const CHECKS = Object.entries(FIELDS).map(([name, type]) => ({

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { KNOWN_WRITES, WRITE_ID_LENGTH } from "../../core/write_ids.ts";
 import {
   BEGINNING,
   fieldNumber,
@@ -17,12 +18,6 @@ export interface Script {
 
 /** How long an index entry may look stale because its session is being written. */
 const SETTLING_MS = 3_600_000;
-
-/** The length of the name of a write. */
-export const WRITE_ID_LENGTH = 16;
-
-/** Of how many writes a session has the names. */
-const KNOWN_WRITES = 4;
 
 // Positions in Lua count from 1 and include the last one.
 const ACCESSED = BEGINNING.length + 1;

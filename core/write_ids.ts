@@ -1,0 +1,28 @@
+import { mintSecret } from "./token.ts";
+
+/** The characters of an id. */
+export const WRITE_ID_LENGTH = 16;
+
+/** Of how many of its last writes a session has the ids, the latest first. */
+export const KNOWN_WRITES = 4;
+
+const FIRST = ".";
+const WRITER_LENGTH = 8;
+
+/**
+ * Ids of writes, for stores whose client may send one again that was done: the
+ * store knows it by its id then. Ids stand in a row without a separator, because
+ * each begins with a character that none has elsewhere.
+ */
+export class WriteIds {
+  /** Random, so that no two writers are one. */
+  readonly #writer = FIRST + mintSecret().slice(0, WRITER_LENGTH);
+  #count = 0;
+
+  /** An id that no write had before. */
+  next(): string {
+    const count = (this.#count++).toString(36);
+    const { length } = this.#writer;
+    return this.#writer + count.padStart(WRITE_ID_LENGTH - length, "0");
+  }
+}

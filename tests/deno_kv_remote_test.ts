@@ -1,0 +1,98 @@
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { after, before, describe, it } from "node:test";
+import { conformance } from "../providers/conformance.ts";
+import { type DenoKv, DenoKvProvider } from "../providers/deno_kv.ts";
+import { SessionError } from "../mod.ts";
+import { Browser, Site } from "./_browser.ts";
+import { KvServer } from "./_kv_server.ts";
+import { makeId, makeRecord, START } from "./_records.ts";
+
+type OpenKv = (path: string) => Promise<DenoKv>;
+
+const openKv = (globalThis as { Deno?: { openKv?: OpenKv } }).Deno?.openKv;
+const skip = openKv === undefined &&
+  "Deno KV is missing: it needs Deno with --unstable-kv";
+
+describe("Deno KV at a distance", { skip }, () => {
+  let server: KvServer;
+  let kv: DenoKv;
+  let prefixes = 0;
+
+  before(async () => {
+    server = new KvServer();
+    kv = await (openKv as OpenKv)(server.url);
+  });
+
+  after(async () => {
+    kv.close();
+    await server.stop();
+  });
+
+  const makeProvider = () =>
+    new DenoKvProvider(kv, { prefix: `test${prefixes++}` });
+
+  for (
+    const { name, run } of conformance(({ prefix }) =>
+      new DenoKvProvider(kv, { prefix })
+    )
+  ) {
+    it(name, run);
+  }
+
+  it("a create whose answer was lost is done, and no second one is", async () => {
+    const provider = makeProvider();
+    const id = makeId(1);
+    server.lost = 1;
+    assert(await provider.create(id, makeRecord(), START));
+    assertFalse(await provider.create(id, makeRecord(), START));
+  });
+
+  it("an update whose answer was lost is done, and done once", async () => {
+    const provider = makeProvider();
+    const id = makeId(1);
+    const { secretHash } = makeRecord();
+    await provider.create(id, makeRecord(), START);
+    server.lost = 1;
+    const change = { set: { city: "London" }, expiresAt: START + 9_000_000 };
+    const guard = { secretHash, version: 1 };
+    assertEquals(await provider.update(id, change, guard, START), "done");
+    assertEquals((await provider.read(id, START))?.version, 2);
+  });
+
+  it("a request whose answers are lost leaves nothing out", async () => {
+    const browser = new Browser(new Site({ provider: makeProvider() }));
+    server.lost = 1;
+    await browser.visit((session) => session.set("count", 0));
+    for (let count = 0; count < 3; count++) {
+      await browser.visit(async (session) => {
+        server.lost = 1;
+        await session.update("count", (before) => before as number + 1);
+      });
+    }
+    await browser.visit((session) => {
+      server.lost = 1;
+      session.signIn("ada");
+    });
+    assertEquals(
+      await browser.look((session) => [
+        session.get("count"),
+        session.principal,
+      ]),
+      [3, "ada"],
+    );
+    assertEquals(server.lost, 0);
+  });
+
+  it("a database that is away fails the request, and is found again", async () => {
+    const site = new Site({ provider: makeProvider(), timeout: 0.5 });
+    const browser = new Browser(site);
+    await browser.visit((session) => session.set("name", "Ada"));
+    const { cookie } = browser;
+    server.isAway = true;
+    const error = await assertRejects(() => browser.visit(), SessionError);
+    assertEquals(error.code, "timeout");
+    server.isAway = false;
+    assertEquals(browser.cookie, cookie);
+    assertEquals(await browser.look((session) => session.get("name")), "Ada");
+  });
+});
