@@ -5,8 +5,8 @@ import { mintId } from "../core/token.ts";
 import { checkId, IdTable } from "../providers/memory/id_table.ts";
 import { Slots } from "../providers/memory/slots.ts";
 
-/** Beyond two doublings of the buckets that a table begins with. */
-const MANY = 20_000;
+/** Beyond two pages of buckets. */
+const MANY = 140_000;
 
 describe("IdTable", () => {
   it("finds nothing at first", () => {

@@ -5,9 +5,12 @@ import { CHAIN, HASH, ID, type Slots } from "./slots.ts";
 const ID_WORDS = ID_LENGTH / 4;
 /** The bits of two halves that are not those of an ASCII character. */
 const NOT_ASCII = 0xff80ff80;
-const PAGE_BITS = 12;
+/** Large pages are few, so that the processor's cache keeps where they lie. */
+const PAGE_BITS = 16;
 const PAGE_SIZE = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SIZE - 1;
+/** Buckets at first, in a page that is smaller than the others. */
+const FIRST_SIZE = 4096;
 
 /**
  * Finds slots by id: a hash table with chains, whose buckets are split one at a
@@ -20,10 +23,10 @@ const PAGE_MASK = PAGE_SIZE - 1;
 export class IdTable {
   readonly #slots: Slots;
   /** The first slot of each bucket. */
-  readonly #pages: Int32Array[] = [new Int32Array(PAGE_SIZE)];
-  #buckets = PAGE_SIZE;
+  readonly #pages: Int32Array[] = [new Int32Array(FIRST_SIZE)];
+  #buckets = FIRST_SIZE;
   /** How many buckets there were when the splitting came to its last round. */
-  #round = PAGE_SIZE;
+  #round = FIRST_SIZE;
   #size = 0;
 
   constructor(slots: Slots) {
@@ -96,7 +99,8 @@ export class IdTable {
     const source = this.#buckets - this.#round;
     let slot = this.#first(source);
     this.#setFirst(source, 0);
-    if ((this.#buckets & PAGE_MASK) === 0) {
+    if (this.#buckets === FIRST_SIZE) this.#growFirstPage();
+    else if ((this.#buckets & PAGE_MASK) === 0) {
       this.#pages.push(new Int32Array(PAGE_SIZE));
     }
     this.#buckets++;
@@ -106,6 +110,13 @@ export class IdTable {
       this.#link(slot);
       slot = next;
     }
+  }
+
+  /** So that a provider with few sessions is small. */
+  #growFirstPage(): void {
+    const page = new Int32Array(PAGE_SIZE);
+    page.set(this.#pages[0] as Int32Array);
+    this.#pages[0] = page;
   }
 
   #link(slot: number): void {

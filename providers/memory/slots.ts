@@ -32,11 +32,14 @@ const FLAG_MASK = (1 << FLAG_BITS) - 1;
 const WORDS = 16;
 /** Instants that would fit into a slot. */
 const TIMES = WORDS / 2;
-const PAGE_BITS = 12;
+/** Large pages are few, so that the processor's cache keeps where they lie. */
+const PAGE_BITS = 16;
 const PAGE_SIZE = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SIZE - 1;
 /** Slots of the first page at first. */
 const FIRST_SIZE = 64;
+/** By how much the first page grows: to 2,048 slots, and then to its full size. */
+const GROWTH = 32;
 
 /**
  * Numbered places for sessions: sixteen 32-bit words each, and a record.
@@ -165,7 +168,7 @@ export class Slots {
     const room = this.#records.at(-1)?.length;
     if (place === 0) {
       this.#pushPage(room === undefined ? FIRST_SIZE : PAGE_SIZE);
-    } else if (place === room) this.#growFirstPage(room * 2);
+    } else if (place === room) this.#growFirstPage(room * GROWTH);
     return slot;
   }
 
