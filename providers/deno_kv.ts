@@ -11,7 +11,9 @@
  *
  * Deno has `Deno.openKv` only with `--unstable-kv`, or with
  * `"unstable": ["kv"]` in `deno.json`. An open database can be handed in
- * instead, on any runtime, such as one of the npm package `@deno/kv`.
+ * instead, on any runtime, such as one of the npm package `@deno/kv`. On Bun
+ * that asks for `encodeV8` and `decodeV8`: `serialize` and `deserialize` of
+ * `node:v8`, and what they wrote can be read on Bun alone.
  *
  * A session takes one value, and Deno KV takes values of up to 65,536 bytes. A
  * few hundred of them are not data, so a manager on this provider does well

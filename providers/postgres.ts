@@ -11,7 +11,8 @@
  * `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it and nothing else.
  *
  * Statements are prepared once for each connection, which a pooler between the
- * two may not carry, and PGlite does not know; then say `prepare: false`.
+ * two may not carry; then say `prepare: false`. PGlite, which knows none, does
+ * without.
  *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so

@@ -147,6 +147,25 @@ describe("a Postgres provider", () => {
     );
   });
 
+  it("sends PGlite SQL as text, whatever the wish to prepare", async () => {
+    const sent: unknown[][] = [];
+    const client = {
+      execProtocolRaw() {},
+      query: (...args: unknown[]) => {
+        sent.push(args);
+        return Promise.reject(new Error("not today"));
+      },
+    };
+    const provider = new PostgresProvider(client, { prepare: true });
+    await assertRejects(
+      () => provider.read(makeId(1), START),
+      Error,
+      "not today",
+    );
+    assertEquals(typeof sent[0]?.[0], "string");
+    assert(Array.isArray(sent[0]?.[1]));
+  });
+
   it("takes nothing for a client that has neither of the two methods", () => {
     for (const client of [{}, undefined, null, { query: "SELECT" }]) {
       assertThrows(

@@ -13,13 +13,13 @@ export interface PostgresStatement {
   readonly values: PostgresParam[];
 }
 
-/** A client with the shape of `pg`: a `Pool`, or a `Client` of its own. */
+/** A client with the shape of `pg`, such as its `Pool`, or of PGlite. */
 export interface PostgresQueryClient {
   /**
    * Runs one statement.
    *
-   * @param statement What is to be prepared under a name; SQL alone if the
-   * option `prepare` is `false`.
+   * @param statement What is to be prepared under a name; SQL alone for PGlite,
+   * or if the option `prepare` is `false`.
    * @param params The values of `$1`, `$2`, …, beside SQL alone.
    * @returns An object whose `rows` are objects, or the rows themselves.
    */
@@ -70,7 +70,10 @@ export function send(
   prepare: boolean,
 ): PromiseLike<unknown> {
   if ("unsafe" in client) return client.unsafe(text, params, { prepare });
-  if (!prepare) return client.query(text, params);
+  // PGlite takes SQL as text alone, and anything else for another query.
+  if (!prepare || "execProtocolRaw" in client) {
+    return client.query(text, params);
+  }
   return client.query({ name: nameOf(text), text, values: params });
 }
 
