@@ -1,10 +1,9 @@
 import { mintSecret } from "./token.ts";
 
-/** The characters of an id. */
-export const WRITE_ID_LENGTH = 16;
+const ID_LENGTH = 16;
 
-/** Of how many of its last writes a session has the ids, the latest first. */
-export const KNOWN_WRITES = 4;
+/** The characters that a session keeps of these ids: its last four, latest first. */
+export const KEPT_LENGTH: number = 4 * ID_LENGTH;
 
 const FIRST = ".";
 const WRITER_LENGTH = 8;
@@ -23,6 +22,6 @@ export class WriteIds {
   next(): string {
     const count = (this.#count++).toString(36);
     const { length } = this.#writer;
-    return this.#writer + count.padStart(WRITE_ID_LENGTH - length, "0");
+    return this.#writer + count.padStart(ID_LENGTH - length, "0");
   }
 }

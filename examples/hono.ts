@@ -1,11 +1,14 @@
 /**
- * Notes of users who sign in, with Hono: its routes find the session in `c.env`.
+ * Notes that last as long as a sign-in, with Hono: its routes find the session
+ * in `c.env`.
  * `deno serve examples/hono.ts` or `bun examples/hono.ts`.
  *
  * @module
  */
 import { Manager, type Session } from "@cloakroom/session";
 import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
 
 interface Data {
   notes: string[];
@@ -13,6 +16,8 @@ interface Data {
 
 const manager = new Manager<Data>();
 const app = new Hono<{ Bindings: { session: Session<Data> } }>();
+
+app.use(bodyLimit({ maxSize: 1000 }));
 
 app.post("/sign-in", async (c) => {
   const { name, password } = await c.req.parseBody();
@@ -29,7 +34,7 @@ app.post("/sign-out", (c) => {
   return c.text("Signed out\n");
 });
 
-app.use("/notes", async (c, next) => {
+app.use("/notes/*", async (c, next) => {
   if (c.env.session.principal !== undefined) return await next();
   return c.text("Please sign in\n", 401);
 });
@@ -40,14 +45,15 @@ app.post("/notes", async (c) => {
   const note = await c.req.text();
   const notes = await c.env.session.update(
     "notes",
-    (notes = []) => [...notes, note],
+    (notes = []) => [...notes, note].slice(-20),
   );
   return c.json(notes, 201);
 });
 
-// An answer of Hono's own would go out with what the route did to the session
-// before it failed. Thrown on, that is dropped, and the server answers.
+// An answer of Hono's own would go out with what the route set in the session
+// before it failed. Thrown on, that is dropped; what `update` wrote stays.
 app.onError((error) => {
+  if (error instanceof HTTPException) return error.getResponse();
   throw error;
 });
 

@@ -11,9 +11,9 @@
  *
  * Deno has `Deno.openKv` only with `--unstable-kv`, or with
  * `"unstable": ["kv"]` in `deno.json`. An open database can be handed in
- * instead, on any runtime, such as one of the npm package `@deno/kv`. On Bun
- * that asks for `encodeV8` and `decodeV8`: `serialize` and `deserialize` of
- * `node:v8`, and what they wrote can be read on Bun alone.
+ * instead, on any runtime, such as one of the npm package `@deno/kv`. On Bun,
+ * open it with `encodeV8: serialize` and `decodeV8: deserialize` of `node:v8`;
+ * only Bun can read such a database.
  *
  * A session takes one value, and Deno KV takes values of up to 65,536 bytes. A
  * few hundred of them are not data, so a manager on this provider does well
@@ -54,7 +54,7 @@ import type {
 } from "../core/provider.ts";
 import { applied, isGuardMet } from "../core/record.ts";
 import { register } from "../core/registry.ts";
-import { KNOWN_WRITES, WRITE_ID_LENGTH, WriteIds } from "../core/write_ids.ts";
+import { KEPT_LENGTH, WriteIds } from "../core/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
 import { idOf, Keys } from "./deno_kv/keys.ts";
@@ -63,6 +63,7 @@ import { lifetime, type Put, withPuts } from "./deno_kv/put.ts";
 import { RecentRecords } from "./deno_kv/recent_records.ts";
 import {
   ABSENT,
+  hasWrite,
   principalOf,
   readLive,
   readStored,
@@ -91,9 +92,6 @@ export interface DenoKvProviderOptions {
   readonly prefix?: string | undefined;
 }
 
-/** How many characters of the ids of writes are kept. */
-const KEPT_LENGTH = KNOWN_WRITES * WRITE_ID_LENGTH;
-
 /** How many sessions go into one atomic write of `clear`, two keys for each. */
 const CLEAR_BATCH = 50;
 
@@ -109,9 +107,12 @@ const CLEAR_BATCH = 50;
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
  * read shortly before is tried first, so that a request which reads and writes
- * costs two round trips. The client of a remote database may send a write again
- * whose answer was lost: each of a session's last four writes is known again and
- * not done twice.
+ * costs two round trips.
+ *
+ * The client of a remote database may send a write again whose answer was lost:
+ * each of a session's last four writes is known again and not done twice. Of an
+ * end that was lost nothing is left to know it by: `destroy` may answer `false`
+ * then, and `destroyAll` count too few.
  *
  * The record's own deadline decides whether it is there. Deno KV removes it at
  * some time after, so `gc` has nothing to do and answers 0.
@@ -152,7 +153,9 @@ export class DenoKvProvider implements Provider {
   ): Promise<boolean> {
     const after = { ...record, version: 1 };
     const data = encode(record.data);
-    return await this.#write(id, ABSENT, (entry, writeId) => {
+    return await this.#write(id, ABSENT, (entry, writeId, wasRefused) => {
+      // Nobody else has this id: what is gone was this session, and has ended.
+      if (wasRefused && entry.versionstamp === null) return { answer: true };
       const before = readStored(entry)?.header;
       if (before !== undefined && before.expiresAt > now) {
         return { answer: false };
@@ -312,28 +315,29 @@ export class DenoKvProvider implements Provider {
    * that may be outdated, so `guess` counts only if its write succeeds.
    *
    * The client of a remote database sends a write again whose answer was lost,
-   * and then says of one that was done that the record has changed.
+   * and then refuses one that was done, because the record has changed.
    */
   async #write<T>(
     id: string,
     guess: Version | undefined,
-    plan: (entry: Version, writeId: string) => Plan<T>,
+    plan: (entry: Version, writeId: string, wasRefused: boolean) => Plan<T>,
   ): Promise<T> {
     const kv = await this.#connection.open();
     const key = this.#keys.record(id);
     const writeId = this.#writeIds.next();
-    let sent: { readonly answer: T } | undefined;
+    let refused: { readonly answer: T } | undefined;
     return await repeated(async (isFirst) => {
       const isGuess = isFirst && guess !== undefined;
       const entry = isGuess ? guess : await kv.get(key);
-      if (sent !== undefined && hasWrite(entry, writeId)) return sent;
-      const { answer, puts } = plan(entry, writeId);
+      if (refused !== undefined && hasWrite(entry, writeId)) return refused;
+      const { answer, puts } = plan(entry, writeId, refused !== undefined);
       if (puts === undefined) return isGuess ? undefined : { answer };
       const { versionstamp } = entry;
       const atomic = kv.atomic().check({ key, versionstamp });
-      sent = { answer };
       const { ok } = await withPuts(atomic, puts).commit();
-      return ok ? sent : undefined;
+      if (ok) return { answer };
+      refused = { answer };
+      return undefined;
     });
   }
 
@@ -351,9 +355,9 @@ export class DenoKvProvider implements Provider {
   }
 
   /** What replaces a record, and keeps the index of principals true. */
-  #puts(replacement: Replacement, data: string): readonly Put[] {
-    const { id, before, after, writeId = "", now } = replacement;
-    const { indexedUntil, puts } = this.#index.changeFor(replacement);
+  #puts(write: Write, data: string): readonly Put[] {
+    const { id, before, after, writeId = "", now } = write;
+    const { indexedUntil, puts } = this.#index.changeFor(write);
     const key = this.#keys.record(id);
     const writeIds = (writeId + (before?.writeIds ?? "")).slice(0, KEPT_LENGTH);
     const value = toBytes({ ...after, indexedUntil, writeIds }, data);
@@ -384,14 +388,15 @@ export class DenoKvProvider implements Provider {
   }
 }
 
+interface Write extends Replacement {
+  /** Left out for a write that may as well be done twice. */
+  readonly writeId?: string;
+}
+
 /** How to answer a call, and what has to be written for that. */
 interface Plan<T> {
   readonly answer: T;
   readonly puts?: readonly Put[];
-}
-
-function hasWrite(entry: Version, writeId: string): boolean {
-  return readStored(entry)?.header.writeIds.includes(writeId) === true;
 }
 
 function isLive(stored: Stored | undefined, now: number): stored is Stored {

@@ -11,8 +11,7 @@
  * `SELECT`, `INSERT`, `UPDATE` and `DELETE` on it and nothing else.
  *
  * Statements are prepared once for each connection, which a pooler between the
- * two may not carry; then say `prepare: false`. PGlite, which knows none, does
- * without.
+ * two may not carry; then say `prepare: false`. With PGlite none are.
  *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so

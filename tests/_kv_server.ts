@@ -19,13 +19,14 @@ interface Entry {
 /** The fields of a Protobuf message by number: integers, and all else as bytes. */
 type Message = ReadonlyMap<number, readonly (number | Uint8Array)[]>;
 
-/** Keeps everything in memory, and nothing from one test to the next. */
+/** Keeps everything in memory, as long as it runs. */
 export class KvServer {
   // The client speaks HTTP/2 from its first word on, as this server does.
   readonly #server = Deno.serve(
     { hostname: HOST, port: 0, onListen: () => {} },
     (request) => this.#answer(request),
   );
+  readonly #formerToken = Deno.env.get("DENO_KV_ACCESS_TOKEN");
   /** By key in hexadecimal digits, whose order is that of the keys. */
   readonly #entries = new Map<string, Entry>();
   #writes = 0;
@@ -34,7 +35,7 @@ export class KvServer {
   /** Whether it refuses everything, as one that is overloaded does. */
   isAway = false;
 
-  /** Starts a server, and lets this process in. */
+  /** Starts a server, and lets this process in until it stops. */
   constructor() {
     Deno.env.set("DENO_KV_ACCESS_TOKEN", TOKEN);
   }
@@ -44,6 +45,9 @@ export class KvServer {
   }
 
   async stop(): Promise<void> {
+    if (this.#formerToken === undefined) {
+      Deno.env.delete("DENO_KV_ACCESS_TOKEN");
+    } else Deno.env.set("DENO_KV_ACCESS_TOKEN", this.#formerToken);
     await this.#server.shutdown();
   }
 
@@ -131,7 +135,7 @@ function protobuf(message: Uint8Array<ArrayBuffer>): Response {
 function read(bytes: Uint8Array): Message {
   const message = new Map<number, (number | Uint8Array)[]>();
   let at = 0;
-  const varint = () => {
+  const next = () => {
     let value = 0;
     for (let factor = 1;; factor *= 128) {
       const byte = bytes[at++] as number;
@@ -140,8 +144,8 @@ function read(bytes: Uint8Array): Message {
     }
   };
   while (at < bytes.length) {
-    const tag = varint();
-    let value: number | Uint8Array = varint();
+    const tag = next();
+    let value: number | Uint8Array = next();
     // Of the two kinds that there are here, this is the one with a length.
     if ((tag & 7) === 2) value = bytes.slice(at, at += value);
     const number = tag >> 3;

@@ -570,6 +570,19 @@ describe("a write to Deno KV that was done, but not heard of", () => {
     assertEquals([data["a"], version], [4, 5]);
   });
 
+  test("is a create that is not done anew when the session has ended", async (bench) => {
+    bench.seen.afterLostCommit = () => bench.other.destroy(ID);
+    assert(await bench.provider.create(ID, makeRecord(), START));
+    assertEquals(await bench.keys(), []);
+  });
+
+  test("is an end that cannot be told from another's", async (bench) => {
+    await bench.create();
+    bench.seen.afterLostCommit = async () => {};
+    assertFalse(await bench.provider.destroy(ID));
+    assertEquals(await bench.keys(), []);
+  });
+
   test("is a touch that may be done twice", async (bench) => {
     await bench.create();
     bench.seen.afterLostCommit = async () => {};
@@ -738,6 +751,8 @@ describe("what Deno KV holds", () => {
     const change = changeOf({ expiresAt: START - 1 });
     assertEquals(await bench.provider.update(ID, change, guard, START), "done");
     assertStrictEquals(await bench.provider.read(ID, START), undefined);
+    // The npm package refuses 0.
+    assertEquals(bench.seen.sets.at(-1)?.expireIn, 1);
   });
 
   test("is nothing of a session that was destroyed", async (bench) => {
@@ -969,6 +984,13 @@ describe("a record in Deno KV that cannot be read", () => {
 
   test("can be destroyed", async (bench) => {
     await bench.plant(bytesOf({ format: 2 }));
+    assert(await bench.provider.destroy(ID));
+    assertEquals(await bench.keys(), []);
+  });
+
+  test("can be destroyed in a second attempt", async (bench) => {
+    await bench.plant(bytesOf({ format: 2 }));
+    bench.seen.beforeCommit = () => bench.plant(bytesOf({ format: 2 }));
     assert(await bench.provider.destroy(ID));
     assertEquals(await bench.keys(), []);
   });

@@ -200,6 +200,14 @@ describe("example with Hono", () => {
     assertEquals(status, 403);
   });
 
+  it("more than fits into a note is refused by Hono", async () => {
+    const browser = new Browser(hono.fetch);
+    await sendToHono(browser, "/sign-in", ADA);
+    const long = "a".repeat(1001);
+    assertEquals((await sendToHono(browser, "/notes", long))[0], 413);
+    assertEquals(await sendToHono(browser, "/notes"), [200, "[]"]);
+  });
+
   it("a route that fails is no answer of Hono's", async () => {
     const browser = new Browser(hono.fetch);
     const headers = { "content-type": "multipart/form-data" };

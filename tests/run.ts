@@ -22,6 +22,8 @@ interface Result {
 
 const files = Deno.args.length > 0 ? Deno.args : ["tests/"];
 const options = await standardLibraryOptions();
+/** Where it can be reached, what comes from it must not be left out. */
+const jsr = options.length === 0 ? "reachable" : "unreachable";
 const leaks = await Deno.makeTempFile();
 
 console.log("\n== Deno");
@@ -89,7 +91,7 @@ interface Run {
 async function run(command: string, args: readonly string[]): Promise<Run> {
   const child = new Deno.Command(command, {
     args: [...args],
-    env: { NO_COLOR: "1", SESSION_LEAKS: leaks },
+    env: { NO_COLOR: "1", SESSION_LEAKS: leaks, SESSION_JSR: jsr },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

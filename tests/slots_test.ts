@@ -92,7 +92,7 @@ describe("Slots", () => {
 
   it("keep records while their first page grows", () => {
     const slots = new Slots();
-    const records = Array.from({ length: 300 }, () => {
+    const records = Array.from({ length: 3000 }, () => {
       const record = { ...makeRecord(), version: 1 };
       slots.setRecord(slots.allocate(), record);
       return record;
@@ -108,13 +108,14 @@ describe("Slots", () => {
     const words = [NEXT, PREVIOUS, CHAIN, BYTES, HASH];
     const ids = [0, 1, 2, 3, 4, 5].map((word) => ID + word);
     const fields = [...ids, ...words];
-    const given = Array.from({ length: MANY }, () => slots.allocate());
-    for (const slot of given) {
+    const given = Array.from({ length: MANY }, () => {
+      const slot = slots.allocate();
       for (const field of fields) slots.setWord(slot, field, slot * 16 + field);
       slots.setList(slot, slot * 2);
       slots.setTime(slot, EXPIRES_AT, slot + 0.25);
       slots.setTime(slot, ACCESSED_AT, slot + 0.75);
-    }
+      return slot;
+    });
 
     const wrong = given.filter((slot) =>
       fields.some((field) => slots.word(slot, field) !== slot * 16 + field) ||

@@ -21,8 +21,6 @@ export interface Replacement {
   readonly id: string;
   readonly before: Header | undefined;
   readonly after: Omit<SessionRecord, "data">;
-  /** Left out for a write that may as well be done twice. */
-  readonly writeId?: string;
   /** In milliseconds since the Unix epoch. */
   readonly now: number;
 }

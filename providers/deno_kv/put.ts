@@ -4,7 +4,7 @@ import type { DenoKvAtomic } from "./database.ts";
 const MAX_EXPIRE_IN = 100 * 365 * 24 * 3600 * 1000;
 
 /** One key to store. */
-interface Setting {
+interface Entry {
   readonly key: readonly string[];
   readonly value: unknown;
   /** For how long at least to keep it, in milliseconds. */
@@ -12,7 +12,7 @@ interface Setting {
 }
 
 /** One key to store, or to remove if there is no value. */
-export type Put = Setting | Pick<Setting, "key">;
+export type Put = Entry | Pick<Entry, "key">;
 
 export function withPuts(
   atomic: DenoKvAtomic,
@@ -25,7 +25,10 @@ export function withPuts(
   }, atomic);
 }
 
-/** For how long Deno KV keeps something, in milliseconds: some, at any rate. */
+/**
+ * For how long Deno KV keeps something, in milliseconds: at least one, because
+ * `@deno/kv` refuses 0.
+ */
 export function lifetime(expiresAt: number, now: number): number {
   const remaining = Math.ceil(expiresAt - now);
   return Math.min(Math.max(remaining, 1), MAX_EXPIRE_IN);

@@ -42,6 +42,15 @@ export function principalOf(
   }
 }
 
+/** Whether a record is known to have had this write among its last ones. */
+export function hasWrite(entry: Version, writeId: string): boolean {
+  try {
+    return readStored(entry)?.header.writeIds.includes(writeId) === true;
+  } catch {
+    return false;
+  }
+}
+
 export function readLive(
   entry: Version,
   now: number,

@@ -8,7 +8,7 @@ import { emptyObject, put, type StoredData } from "../../core/value.ts";
 //
 //   [1,accessedAt,expiresAt,indexedUntil
 //   ,version
-//   ,"names of the last writes"
+//   ,"ids of the last writes"
 //   ,"secretHash"
 //   … the others of FIELDS, null where there is none …
 //   ,"key",⇥value
@@ -73,7 +73,7 @@ const FIRST_KEY = ITEMS.secretHash + FIELDS.length;
 
 /** What is stored of a session beside its record. */
 export interface Bookkeeping {
-  /** Names the write, so that it is known when it comes again. */
+  /** Tells the write when it comes again. */
   readonly writeId: string;
   /**
    * Up to when the principal's index is sure to name the session, in

@@ -23,7 +23,7 @@ export interface Update {
   readonly change: SessionChange;
   readonly guard: UpdateGuard;
   readonly now: number;
-  /** Names it, so that it is known when it comes again. */
+  /** Tells it when it comes again. */
   readonly writeId: string;
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { KNOWN_WRITES, WRITE_ID_LENGTH } from "../../core/write_ids.ts";
+import { KEPT_LENGTH } from "../../core/write_ids.ts";
 import {
   BEGINNING,
   fieldNumber,
@@ -29,9 +29,6 @@ const FIRST_BREAK = INDEXED + NUMBER_WIDTH;
 const COMMA = ",".charCodeAt(0);
 const LINE_BREAK = "\n".charCodeAt(0);
 
-/** How many characters of the names of earlier writes are kept. */
-const KEPT_LENGTH = (KNOWN_WRITES - 1) * WRITE_ID_LENGTH;
-
 // Where a field stands in the table that `fieldsOf` answers.
 const PREVIOUS_HASH = fieldNumber("previousHash");
 const PREVIOUS_EXPIRES_AT = fieldNumber("previousExpiresAt");
@@ -56,7 +53,7 @@ local function isSession(text)
     and find(text, '\\n', 1, true) == ${FIRST_BREAK}
 end
 
--- The version, the names of the last writes, and where the line after them begins.
+-- The version, the ids of the last writes, and where the line after them begins.
 local function writesOf(text)
   local version, from = string.match(text, '^\\n,(%d+)\\n,"()', ${FIRST_BREAK})
   local to = from and find(text, '"', from, true)
@@ -79,7 +76,7 @@ end
 
 /**
  * KEYS: session. ARGV: the beginning of the new text, time to live, the line of
- * the guard's secret, the name of the write; by name, as far as given, the
+ * the guard's secret, the id of the write; by name, as far as given, the
  * guard's version, the principal indexed and until when, and fields by number;
  * the lines of keys set and, without a value, of keys deleted.
  */
@@ -136,8 +133,8 @@ if isNamed or known and known < expires then
 end
 
 if sub(text, -2) ~= '\\n]' then return 'corrupt' end
-local head = beginning .. indexed .. '\\n,' .. version + 1 .. '\\n,"' .. write
-  .. sub(writes, 1, ${KEPT_LENGTH}) .. '"'
+local head = beginning .. indexed .. '\\n,' .. version + 1 .. '\\n,"'
+  .. sub(write .. writes, 1, ${KEPT_LENGTH}) .. '"'
 if #ARGV < first then
   text = head .. sub(text, from)
 elseif #ARGV == first then
