@@ -52,21 +52,18 @@ async function measure(contestant: Contestant): Promise<Figures> {
 
 async function measureOperations(contestant: Contestant): Promise<Figures> {
   const visitors = new Visitors(size);
-  // A small store is filled in no time: several, and the last one counts.
-  for (let filled = 0; filled < operations / 2; filled += size) {
-    await fill(contestant.open(size, TTL), visitors);
-  }
+  const create = await meanOf(
+    operations / 2,
+    () => fill(contestant.open(size, TTL), visitors),
+  );
   const store = contestant.open(size, TTL);
-  const create = await fill(store, visitors);
+  await fill(store, visitors);
   const run = async (operation: "find" | "touch" | "use", skewed = false) => {
     const tape = skewed
       ? visitors.skewed(operations)
       : visitors.uniform(operations);
-    await measureRequests(
-      store[operation],
-      tape,
-      Math.ceil(operations / 4e3) * 1e3,
-    );
+    // As many again before: an engine takes some of them to compile it anew.
+    await measureRequests(store[operation], tape, operations);
     return await measureRequests(store[operation], tape, operations);
   };
   return {
@@ -81,22 +78,39 @@ async function measureOperations(contestant: Contestant): Promise<Figures> {
 /** Nanoseconds for each session removed when all of them have expired. */
 async function measureCollection(contestant: Contestant): Promise<Figures> {
   const visitors = new Visitors(size);
-  let last = NaN;
-  for (let collected = 0; collected < operations / 10; collected += size) {
+  if (contestant.open(size, TTL).collect === undefined) return {};
+  const collect = await meanOf(operations / 10, async () => {
     const store = contestant.open(size, 50);
-    if (store.collect === undefined) return {};
     await fill(store, visitors);
     // Blocks, so that no timer of the store's own gets there first.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 80);
     const start = performance.now();
-    store.collect();
-    last = (performance.now() - start) / size * 1e6;
-    if (store.size() === 0) continue;
-    throw new Error(
-      `Cannot measure ${contestant.name}: ${store.size()} are left`,
-    );
+    store.collect?.();
+    const elapsed = performance.now() - start;
+    if (store.size() > 0) {
+      throw new Error(
+        `Cannot measure ${contestant.name}: ${store.size()} are left`,
+      );
+    }
+    return elapsed / size * 1e6;
+  });
+  return { collect };
+}
+
+/**
+ * What takes no time with a small store is done several times, for as many
+ * sessions in all; the mean of the second half counts.
+ */
+async function meanOf(
+  sessions: number,
+  measure: () => Promise<number>,
+): Promise<number> {
+  const figures: number[] = [];
+  for (let done = 0; done < sessions; done += size) {
+    figures.push(await measure());
   }
-  return { collect: last };
+  const counted = figures.slice(figures.length >> 1);
+  return counted.reduce((sum, figure) => sum + figure, 0) / counted.length;
 }
 
 /** Bytes that the engine keeps for each session. */
