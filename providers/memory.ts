@@ -85,8 +85,8 @@ export interface MemoryProviderStats {
  * idle timeout; a distinct idle timeout costs two lists, so have a handful.
  *
  * Room once taken is kept for sessions to come: 80 bytes for each of the most
- * that there were at a time, beside what their records hold, from the 2,049th on
- * in pages for 65,536 of them.
+ * that there were at a time, beside what their records hold, from the 1,025th on
+ * in pages for 16,384 of them.
  * Observers are told when a call has done all it does, so that they may call the
  * provider themselves.
  */

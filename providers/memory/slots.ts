@@ -32,14 +32,17 @@ const FLAG_MASK = (1 << FLAG_BITS) - 1;
 const WORDS = 16;
 /** Instants that would fit into a slot. */
 const TIMES = WORDS / 2;
-/** Large pages are few, so that the processor's cache keeps where they lie. */
-const PAGE_BITS = 16;
+/**
+ * The larger the pages, the fewer, and the processor's cache keeps where they
+ * lie; but one of 65,536 slots holds up the session that needs it for 2 ms.
+ */
+const PAGE_BITS = 14;
 const PAGE_SIZE = 1 << PAGE_BITS;
 const PAGE_MASK = PAGE_SIZE - 1;
 /** Slots of the first page at first. */
 const FIRST_SIZE = 64;
-/** By how much the first page grows: to 2,048 slots, and then to its full size. */
-const GROWTH = 32;
+/** By how much the first page grows: to 1,024 slots, and then to its full size. */
+const GROWTH = 16;
 
 /**
  * Numbered places for sessions: sixteen 32-bit words each, and a record.
