@@ -84,9 +84,8 @@ export interface MemoryProviderStats {
  * what it keeps. The lists are ordered because all sessions in one have the same
  * idle timeout; a distinct idle timeout costs two lists, so have a handful.
  *
- * Room once taken is kept for sessions to come: 80 bytes for each of the most
- * that there were at a time, beside what their records hold, from the 1,025th on
- * in pages for 16,384 of them.
+ * Room once taken is kept: beside the records 80 bytes for each of the most
+ * sessions that there were, from the 1,025th on in pages for 16,384.
  * Observers are told when a call has done all it does, so that they may call the
  * provider themselves.
  */
