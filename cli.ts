@@ -57,11 +57,11 @@
  */
 import { existsSync } from "node:fs";
 import process from "node:process";
-import { copy, type CopyProgress } from "./core/copy.ts";
+import { copy, type CopyProgress } from "./core/store/copy.ts";
 import type { Provider, StoredSession } from "./core/provider.ts";
 import { open, registered } from "./core/registry.ts";
-import { ID_LENGTH } from "./core/token.ts";
-import { dataSize, entrySize } from "./core/value.ts";
+import { ID_LENGTH } from "./core/secret/token.ts";
+import { dataSize, entrySize } from "./core/value/size.ts";
 
 /** Where the command line writes to, and what stops it. */
 export interface CliOptions {

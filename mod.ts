@@ -41,7 +41,7 @@
  */
 import "./providers/memory.ts";
 
-export type { CookieOptions } from "./core/cookie.ts";
+export type { CookieOptions } from "./core/carriage/cookie.ts";
 export { SessionError, type SessionErrorCode } from "./core/errors.ts";
 export type {
   RefusalReason,
@@ -93,4 +93,4 @@ export type {
   StoredData,
   StoredKey,
   StoredValue,
-} from "./core/value.ts";
+} from "./core/value/types.ts";

@@ -32,8 +32,8 @@ import type {
   NewSessionRecord,
   Provider,
 } from "../core/provider.ts";
-import { hashSecret, ID_LENGTH, mintSecret } from "../core/token.ts";
-import { emptyObject, type StoredData } from "../core/value.ts";
+import { hashSecret, ID_LENGTH, mintSecret } from "../core/secret/token.ts";
+import { emptyObject, type StoredData } from "../core/value/types.ts";
 import { type DenoKv, DenoKvProvider } from "../providers/deno_kv.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { PostgresProvider } from "../providers/postgres.ts";

@@ -1,3 +1,5 @@
+/** The errors that a program can act on. */
+
 /**
  * What went wrong, in a form a program can act on.
  *

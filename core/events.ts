@@ -1,3 +1,4 @@
+/** What happened to sessions, for logs and alerts. */
 import { channel } from "node:diagnostics_channel";
 import type { SessionError } from "./errors.ts";
 

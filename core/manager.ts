@@ -1,9 +1,9 @@
-import { Collector } from "./collector.ts";
-import { Committer } from "./committer.ts";
-import { isCrossOrigin } from "./cross_origin.ts";
-import type { Host } from "./draft.ts";
+import { Collector } from "./store/collector.ts";
+import { Committer } from "./request/carry_out.ts";
+import { isCrossOrigin } from "./carriage/cross_origin.ts";
+import type { Host } from "./request/draft.ts";
 import { notify, type SessionEvent } from "./events.ts";
-import { isLive, Opener } from "./opener.ts";
+import { isLive, Opener } from "./request/opener.ts";
 import {
   type ManagerOptions,
   resolveOptions,
@@ -12,7 +12,7 @@ import {
 import type { Awaitable, Provider } from "./provider.ts";
 import { open } from "./registry.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
-import { isPromise, Store } from "./store.ts";
+import { isPromise, Store } from "./store/store.ts";
 import { checkOptionNames } from "./option_names.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */

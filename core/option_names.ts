@@ -1,3 +1,5 @@
+/** Refuses options of names that do not exist. */
+
 /**
  * Refuses options of names that do not exist. Where types are not checked, a
  * slip of the pen must not turn "this user's session" into "anybody's".

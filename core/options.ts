@@ -3,8 +3,8 @@ import {
   type CookieTemplate,
   MAX_COOKIE_AGE,
   resolveCookie,
-} from "./cookie.ts";
-import { resolveOrigins } from "./cross_origin.ts";
+} from "./carriage/cookie.ts";
+import { resolveOrigins } from "./carriage/cross_origin.ts";
 import type { SessionListener } from "./events.ts";
 import type { Provider } from "./provider.ts";
 import { checkOptionNames } from "./option_names.ts";

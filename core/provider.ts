@@ -1,4 +1,4 @@
-import type { StoredData } from "./value.ts";
+import type { StoredData } from "./value/types.ts";
 
 /** A value, or the promise of one. A provider answers at once when it can. */
 export type Awaitable<T> = T | Promise<T>;

@@ -1,3 +1,4 @@
+/** Finds providers by name and by URL. */
 import type { Provider } from "./provider.ts";
 
 /**

@@ -1,10 +1,10 @@
-import { updateAtomically } from "./atomic_update.ts";
-import { Draft } from "./draft.ts";
-import { checkFormToken, makeFormToken } from "./form_token.ts";
+import { updateAtomically } from "./request/atomic_update.ts";
+import { Draft } from "./request/draft.ts";
+import { checkFormToken, makeFormToken } from "./secret/form_token.ts";
 import type { Lifetime } from "./options.ts";
 import { checkOptionNames } from "./option_names.ts";
-import { ownText } from "./token.ts";
-import { type ReadonlyDeep, viewed } from "./value.ts";
+import { ownText } from "./secret/token.ts";
+import { type ReadonlyDeep, viewed } from "./value/types.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */
 export type AnyData = Record<string, unknown>;

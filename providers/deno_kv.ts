@@ -40,7 +40,7 @@
  *
  * @module
  */
-import { encode } from "../core/codec.ts";
+import { encode } from "../core/value/codec.ts";
 import { checkOptionNames } from "../core/option_names.ts";
 import type {
   NewSessionRecord,
@@ -52,9 +52,9 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { applied, isGuardMet } from "../core/record.ts";
+import { applied, isGuardMet } from "../core/store/record.ts";
 import { register } from "../core/registry.ts";
-import { KEPT_LENGTH, WriteIds } from "../core/write_ids.ts";
+import { KEPT_LENGTH, WriteIds } from "../core/store/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
 import { idOf, Keys } from "./deno_kv/keys.ts";

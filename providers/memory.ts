@@ -31,10 +31,10 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { applied, isGuardMet, toRecord } from "../core/record.ts";
+import { applied, isGuardMet, toRecord } from "../core/store/record.ts";
 import { register } from "../core/registry.ts";
-import { dataSize } from "../core/size.ts";
-import { LinkedList } from "./linked_list.ts";
+import { dataSize } from "../core/value/size.ts";
+import { LinkedList } from "./memory/linked_list.ts";
 import {
   type MemoryProviderOptions,
   readUrl,

@@ -65,8 +65,8 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
-import { ID_LENGTH } from "../core/token.ts";
-import { WriteIds } from "../core/write_ids.ts";
+import { ID_LENGTH } from "../core/secret/token.ts";
+import { WriteIds } from "../core/store/write_ids.ts";
 import { BunConnection } from "./redis/bun.ts";
 import { Connection, type RedisClient, textOf } from "./redis/client.ts";
 import { PrincipalIndex } from "./redis/principal_index.ts";

@@ -40,7 +40,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { encode } from "../core/codec.ts";
+import { encode } from "../core/value/codec.ts";
 import { SessionError } from "../core/errors.ts";
 import type {
   NewSessionRecord,
@@ -53,7 +53,7 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { isGuardMet } from "../core/record.ts";
+import { isGuardMet } from "../core/store/record.ts";
 import { register } from "../core/registry.ts";
 import {
   checkBusyTimeout,

@@ -4,7 +4,7 @@
  * @module
  */
 import fc from "fast-check";
-import { put, type StoredKey, type StoredValue } from "../core/value.ts";
+import { put, type StoredKey, type StoredValue } from "../core/value/types.ts";
 
 /** One UTF-16 unit, so that surrogates come alone as well as in pairs. */
 const anyUnit = fc.integer({ min: 0, max: 0xffff }).map((unit) =>

@@ -10,7 +10,7 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import type { StoredData, StoredValue } from "../core/value.ts";
+import type { StoredData, StoredValue } from "../core/value/types.ts";
 import {
   MemoryProvider,
   type MemoryProviderOptions,

@@ -9,7 +9,7 @@ import {
   put,
   type StoredData,
   type StoredValue,
-} from "../core/value.ts";
+} from "../core/value/types.ts";
 
 /** An instant to begin at, in milliseconds since the Unix epoch. */
 export const START = 1_700_000_000_000;

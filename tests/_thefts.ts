@@ -1,6 +1,6 @@
 import { Manager, type NewSessionRecord } from "../mod.ts";
-import { hashSecret, idOf, mintToken, secretOf } from "../core/token.ts";
-import { EMPTY_DATA } from "../core/value.ts";
+import { hashSecret, idOf, mintToken, secretOf } from "../core/secret/token.ts";
+import { EMPTY_DATA } from "../core/value/types.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { requestWith, START } from "./_browser.ts";
 

@@ -18,7 +18,7 @@ import {
   mintSecret,
   mintToken,
   secretOf,
-} from "../core/token.ts";
+} from "../core/secret/token.ts";
 import {
   DEFAULT_ABSOLUTE_TIMEOUT,
   DEFAULT_IDLE_TIMEOUT,

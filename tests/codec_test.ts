@@ -7,15 +7,15 @@ import {
 } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { decode, decodeData, decodeParsed, encode } from "../core/codec.ts";
-import { SessionError } from "../core/errors.ts";
 import {
-  MAX_DEPTH,
-  put,
-  type StoredData,
-  type StoredValue,
-  takeIn,
-} from "../core/value.ts";
+  decode,
+  decodeData,
+  decodeParsed,
+  encode,
+} from "../core/value/codec.ts";
+import { SessionError } from "../core/errors.ts";
+import { MAX_DEPTH, takeIn } from "../core/value/intake.ts";
+import { put, type StoredData, type StoredValue } from "../core/value/types.ts";
 import { keys, shape, storables, storedData, texts } from "./_arbitraries.ts";
 
 function taken(value: unknown): StoredValue {

@@ -18,8 +18,8 @@ import {
   MAX_COOKIE_AGE,
   resolveCookie,
   setCookie,
-} from "../core/cookie.ts";
-import { isToken, mintToken } from "../core/token.ts";
+} from "../core/carriage/cookie.ts";
+import { isToken, mintToken } from "../core/secret/token.ts";
 import { texts } from "./_arbitraries.ts";
 
 /** All values under a name, as the library reads them. */

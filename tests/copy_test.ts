@@ -7,7 +7,11 @@ import {
 import fc from "fast-check";
 import { describe, it } from "node:test";
 import { setImmediate } from "node:timers";
-import { copy, type CopyOptions, type CopyProgress } from "../core/copy.ts";
+import {
+  copy,
+  type CopyOptions,
+  type CopyProgress,
+} from "../core/store/copy.ts";
 import { SessionError } from "../core/errors.ts";
 import type {
   NewSessionRecord,

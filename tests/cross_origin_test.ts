@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { isCrossOrigin, resolveOrigins } from "../core/cross_origin.ts";
+import {
+  isCrossOrigin,
+  resolveOrigins,
+} from "../core/carriage/cross_origin.ts";
 import { Manager } from "../mod.ts";
 import { Browser, Site } from "./_browser.ts";
 

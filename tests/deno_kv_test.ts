@@ -15,7 +15,7 @@ import { after, describe, it, mock } from "node:test";
 import { SessionError } from "../core/errors.ts";
 import type { SessionChange, SessionRecord } from "../core/provider.ts";
 import { open, registered } from "../core/registry.ts";
-import type { StoredValue } from "../core/value.ts";
+import type { StoredValue } from "../core/value/types.ts";
 import { conformance } from "../providers/conformance.ts";
 import {
   type DenoKv,

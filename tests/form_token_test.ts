@@ -2,8 +2,8 @@ import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
-import { checkFormToken, makeFormToken } from "../core/form_token.ts";
-import { familyOf, mintSecret, secretOf } from "../core/token.ts";
+import { checkFormToken, makeFormToken } from "../core/secret/form_token.ts";
+import { familyOf, mintSecret, secretOf } from "../core/secret/token.ts";
 import { type Session, SessionError } from "../mod.ts";
 import { Browser, Site } from "./_browser.ts";
 

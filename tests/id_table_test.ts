@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { mintId } from "../core/token.ts";
+import { mintId } from "../core/secret/token.ts";
 import { checkId, IdTable } from "../providers/memory/id_table.ts";
 import { Slots } from "../providers/memory/slots.ts";
 

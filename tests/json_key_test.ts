@@ -1,10 +1,10 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { encode } from "../core/codec.ts";
-import { fromJsonKey, toJsonKey } from "../core/json_key.ts";
-import { toRecord as toNewRecord } from "../core/record.ts";
-import type { StoredData } from "../core/value.ts";
+import { encode } from "../core/value/codec.ts";
+import { fromJsonKey, toJsonKey } from "../core/value/json_key.ts";
+import { toRecord as toNewRecord } from "../core/store/record.ts";
+import type { StoredData } from "../core/value/types.ts";
 import * as denoKv from "../providers/deno_kv/record.ts";
 import * as postgres from "../providers/postgres/row.ts";
 import * as redis from "../providers/redis/record_text.ts";

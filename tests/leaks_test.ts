@@ -4,7 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
-import { idOf, mintSecret, mintToken, renewSecret } from "../core/token.ts";
+import {
+  idOf,
+  mintSecret,
+  mintToken,
+  renewSecret,
+} from "../core/secret/token.ts";
 import { leakIn } from "./_leaks.ts";
 
 describe("the watch for leaked secrets", () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
-import { LinkedList } from "../providers/linked_list.ts";
+import { LinkedList } from "../providers/memory/linked_list.ts";
 import { NEXT, Slots } from "../providers/memory/slots.ts";
 
 describe("LinkedList", () => {

@@ -18,7 +18,7 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { open } from "../core/registry.ts";
-import type { StoredData, StoredValue } from "../core/value.ts";
+import type { StoredData, StoredValue } from "../core/value/types.ts";
 import {
   MemoryProvider,
   type MemoryProviderStats,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { describe, it } from "node:test";
-import { familyOf, idOf, mintSecret, secretOf } from "../core/token.ts";
+import { familyOf, idOf, mintSecret, secretOf } from "../core/secret/token.ts";
 import { type ManagerOptions, type Provider, SessionError } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { Browser, requestWith, Site } from "./_browser.ts";

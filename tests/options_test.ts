@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { describe, it } from "node:test";
-import { mintToken } from "../core/token.ts";
+import { mintToken } from "../core/secret/token.ts";
 import {
   type CookieOptions,
   DEFAULT_ABSOLUTE_TIMEOUT,

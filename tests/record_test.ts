@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import type { SessionChange } from "../core/provider.ts";
-import { applied, toRecord } from "../core/record.ts";
+import { applied, toRecord } from "../core/store/record.ts";
 import {
   EMPTY_DATA,
   type StoredData,
   type StoredValue,
-} from "../core/value.ts";
+} from "../core/value/types.ts";
 import { makeData, makeRecord, START } from "./_records.ts";
 
 function dataAfter(

@@ -15,10 +15,10 @@ import { after, before, describe, it } from "node:test";
 import { createClient, createCluster } from "redis";
 import { SessionError } from "../core/errors.ts";
 import type { SessionChange, SessionRecord } from "../core/provider.ts";
-import { applied, toRecord } from "../core/record.ts";
+import { applied, toRecord } from "../core/store/record.ts";
 import { open } from "../core/registry.ts";
-import { digest } from "../core/token.ts";
-import type { StoredValue } from "../core/value.ts";
+import { digest } from "../core/secret/token.ts";
+import type { StoredValue } from "../core/value/types.ts";
 import { conformance } from "../providers/conformance.ts";
 import {
   type RedisClient,

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { describe, it } from "node:test";
 import { Manager, type Provider, type SessionEvent } from "../mod.ts";
-import { idOf, mintToken } from "../core/token.ts";
+import { idOf, mintToken } from "../core/secret/token.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { Browser, requestWith, Site, START } from "./_browser.ts";
 import { exploreThefts, signedInRecord } from "./_thefts.ts";

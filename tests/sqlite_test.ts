@@ -24,7 +24,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { SessionError } from "../core/errors.ts";
 import type { SessionRecord } from "../core/provider.ts";
 import { open } from "../core/registry.ts";
-import type { StoredValue } from "../core/value.ts";
+import type { StoredValue } from "../core/value/types.ts";
 import { conformance } from "../providers/conformance.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
 import { keys, shape, storables } from "./_arbitraries.ts";

@@ -25,7 +25,7 @@ import {
   parseToken,
   renewSecret,
   secretOf,
-} from "../core/token.ts";
+} from "../core/secret/token.ts";
 import { texts } from "./_arbitraries.ts";
 
 const ALPHABET =

@@ -9,18 +9,15 @@ import {
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
-import { encode } from "../core/codec.ts";
+import { encode } from "../core/value/codec.ts";
+import { MAX_DEPTH, quote, takeIn } from "../core/value/intake.ts";
+import { dataSize, entrySize } from "../core/value/size.ts";
 import {
-  dataSize,
   EMPTY_DATA,
-  entrySize,
-  MAX_DEPTH,
   put,
-  quote,
   type StoredValue,
-  takeIn,
   view,
-} from "../core/value.ts";
+} from "../core/value/types.ts";
 import { Manager, type Session, SessionError } from "../mod.ts";
 import { keys, shape, storables, storedData } from "./_arbitraries.ts";
 

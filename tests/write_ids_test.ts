@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "node:test";
-import { KEPT_LENGTH, WriteIds } from "../core/write_ids.ts";
+import { KEPT_LENGTH, WriteIds } from "../core/store/write_ids.ts";
 
 describe("WriteIds", () => {
   const writers = [new WriteIds(), new WriteIds()];

@@ -3,8 +3,8 @@ import {
   findCookie,
   resolveCookie,
   setCookie,
-} from "../../core/cookie.ts";
-import { mintToken } from "../../core/token.ts";
+} from "../../core/carriage/cookie.ts";
+import { mintToken } from "../../core/secret/token.ts";
 import { type BenchCase, CALLS, compare } from "./bench_case.ts";
 
 const NAME = "__Host-id";

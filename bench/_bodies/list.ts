@@ -1,4 +1,4 @@
-import { LinkedList } from "../../providers/linked_list.ts";
+import { LinkedList } from "../../providers/memory/linked_list.ts";
 import { Slots } from "../../providers/memory/slots.ts";
 import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
 import { randomNumbers, uniform } from "./random.ts";

@@ -1,4 +1,4 @@
-import { ID_LENGTH } from "../../core/token.ts";
+import { ID_LENGTH } from "../../core/secret/token.ts";
 import { Manager } from "../../mod.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
 import { expect } from "./bench_case.ts";

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { hashSecret, ID_LENGTH, mintSecret } from "../../core/token.ts";
+import { hashSecret, ID_LENGTH, mintSecret } from "../../core/secret/token.ts";
 import { shuffled } from "./random.ts";
 
 /** The characters that a provider keeps of a secret. */

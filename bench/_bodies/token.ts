@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { hash, randomBytes } from "node:crypto";
-import { checkFormToken, makeFormToken } from "../../core/form_token.ts";
+import { checkFormToken, makeFormToken } from "../../core/secret/form_token.ts";
 import {
   digest,
   familyOf,
@@ -13,7 +13,7 @@ import {
   renewSecret,
   secretOf,
   TOKEN_LENGTH,
-} from "../../core/token.ts";
+} from "../../core/secret/token.ts";
 import { type BenchCase, CALLS, compare, expect } from "./bench_case.ts";
 
 const TOKEN_BYTES = TOKEN_LENGTH * 3 / 4;

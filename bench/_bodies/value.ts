@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
-import { decode, encode } from "../../core/codec.ts";
-import { dataSize, type StoredData } from "../../core/value.ts";
+import { decode, encode } from "../../core/value/codec.ts";
+import { dataSize } from "../../core/value/size.ts";
+import type { StoredData } from "../../core/value/types.ts";
 import { Manager, type Session } from "../../mod.ts";
 import { type BenchCase, CALLS, compare } from "./bench_case.ts";
 

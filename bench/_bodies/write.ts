@@ -1,4 +1,4 @@
-import { emptyObject, type StoredData } from "../../core/value.ts";
+import { emptyObject, type StoredData } from "../../core/value/types.ts";
 import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
 import { IDLE_TIMEOUT, newRecord, type Population } from "./population.ts";
 import { randomNumbers } from "./random.ts";

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { ID_LENGTH } from "../../core/token.ts";
+import { ID_LENGTH } from "../../core/secret/token.ts";
 
 /** How many ids are made ready before the clock starts. */
 export const BATCH = 4096;

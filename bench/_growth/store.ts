@@ -1,5 +1,5 @@
 import type { NewSessionRecord } from "../../core/provider.ts";
-import { emptyObject } from "../../core/value.ts";
+import { emptyObject } from "../../core/value/types.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
 import { openPeer, PEERS } from "./peers.ts";
 

@@ -7,9 +7,10 @@ import type {
   UpdateGuard,
   UpdateResult,
 } from "../../core/provider.ts";
-import { hashSecret, mintId, mintSecret } from "../../core/token.ts";
-import { emptyObject, put, takeIn } from "../../core/value.ts";
-import type { StoredData } from "../../core/value.ts";
+import { hashSecret, mintId, mintSecret } from "../../core/secret/token.ts";
+import { takeIn } from "../../core/value/intake.ts";
+import { emptyObject, put } from "../../core/value/types.ts";
+import type { StoredData } from "../../core/value/types.ts";
 
 /** One check: rejects if the provider on the stage breaks its promise. */
 export type Check = (stage: Stage) => Promise<void>;

@@ -1,4 +1,4 @@
-import { digest } from "../../core/token.ts";
+import { digest } from "../../core/secret/token.ts";
 import type { DenoKvEntry } from "./database.ts";
 
 /** Where a provider keeps what in its database. */

@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
-import { decodeData } from "../../core/codec.ts";
+import { decodeData } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type { PreviousSecret, SessionRecord } from "../../core/provider.ts";
-import { toRecord } from "../../core/record.ts";
+import { toRecord } from "../../core/store/record.ts";
 import type { DenoKvEntry } from "./database.ts";
 
 /** The most bytes that Deno KV stores under one key. */

@@ -1,10 +1,10 @@
 import type { SessionChange } from "../../core/provider.ts";
-import { entrySize } from "../../core/size.ts";
+import { entrySize } from "../../core/value/size.ts";
 import {
   EMPTY_DATA,
   type StoredData,
   type StoredValue,
-} from "../../core/value.ts";
+} from "../../core/value/types.ts";
 
 /** By how many bytes a change makes the data longer; negative if shorter. */
 export function growthOf(data: StoredData, change: SessionChange): number {

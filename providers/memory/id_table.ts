@@ -1,4 +1,4 @@
-import { ID_LENGTH } from "../../core/token.ts";
+import { ID_LENGTH } from "../../core/secret/token.ts";
 import { CHAIN, HASH, ID, type Slots } from "./slots.ts";
 
 /** A word holds four characters. */

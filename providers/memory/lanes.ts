@@ -1,4 +1,4 @@
-import { LinkedList } from "../linked_list.ts";
+import { LinkedList } from "./linked_list.ts";
 import { ACCESSED_AT, ESTABLISHED, type Slots } from "./slots.ts";
 
 /** The sessions of one idle timeout, each list in the order of last use. */

@@ -1,13 +1,13 @@
-import { decode, encode } from "../../core/codec.ts";
+import { decode, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
-import { fromJsonKey, toJsonKey } from "../../core/json_key.ts";
+import { fromJsonKey, toJsonKey } from "../../core/value/json_key.ts";
 import type { SessionRecord, StoredSession } from "../../core/provider.ts";
 import {
   emptyObject,
   put,
   type StoredData,
   type StoredValue,
-} from "../../core/value.ts";
+} from "../../core/value/types.ts";
 
 /**
  * A text without what Postgres cannot hold, NUL and lone surrogates: written as

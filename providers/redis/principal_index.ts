@@ -1,5 +1,5 @@
 import type { UpdateResult } from "../../core/provider.ts";
-import { digest } from "../../core/token.ts";
+import { digest } from "../../core/secret/token.ts";
 import { type Connection, textOf } from "./client.ts";
 import { corruptRecord, readPrincipal } from "./record_text.ts";
 import { type Coverage, timeToLive } from "./script_args.ts";

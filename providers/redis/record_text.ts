@@ -1,7 +1,7 @@
-import { decodeParsed, encode } from "../../core/codec.ts";
+import { decodeParsed, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type { NewSessionRecord, SessionRecord } from "../../core/provider.ts";
-import { emptyObject, put, type StoredData } from "../../core/value.ts";
+import { emptyObject, put, type StoredData } from "../../core/value/types.ts";
 
 // A session is one Redis string: a JSON array, which a client parses in one go,
 // in lines, which a script finds and replaces without understanding them.

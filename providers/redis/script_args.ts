@@ -1,6 +1,6 @@
-import { encode } from "../../core/codec.ts";
+import { encode } from "../../core/value/codec.ts";
 import type { SessionChange, UpdateGuard } from "../../core/provider.ts";
-import type { StoredValue } from "../../core/value.ts";
+import type { StoredValue } from "../../core/value/types.ts";
 import {
   beginningText,
   type Field,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { KEPT_LENGTH } from "../../core/write_ids.ts";
+import { KEPT_LENGTH } from "../../core/store/write_ids.ts";
 import {
   BEGINNING,
   fieldNumber,

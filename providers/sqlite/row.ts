@@ -1,4 +1,4 @@
-import { decode, decodeParsed, encode } from "../../core/codec.ts";
+import { decode, decodeParsed, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type {
   NewSessionRecord,
@@ -10,7 +10,7 @@ import {
   put,
   type StoredData,
   type StoredValue,
-} from "../../core/value.ts";
+} from "../../core/value/types.ts";
 import type { SqliteParameter } from "./database.ts";
 
 /** A row's columns in the order of `COLUMNS`, and its id where it is listed. */

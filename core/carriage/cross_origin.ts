@@ -1,3 +1,5 @@
+/** Tells requests that pages of other sites made. */
+
 /** The methods that must not change anything (RFC 9110 §9.2.1). */
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 

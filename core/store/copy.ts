@@ -27,21 +27,21 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
-import { encode } from "./codec.ts";
-import { SessionError } from "./errors.ts";
+import { encode } from "../value/codec.ts";
+import { SessionError } from "../errors.ts";
 import type {
   NewSessionRecord,
   Provider,
   SessionChange,
   SessionRecord,
   StoredSession,
-} from "./provider.ts";
+} from "../provider.ts";
 import {
   emptyObject,
   put,
   type StoredData,
   type StoredValue,
-} from "./value.ts";
+} from "../value/types.ts";
 
 /** How far a copy has come. */
 export interface CopyProgress {

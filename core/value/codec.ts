@@ -30,18 +30,18 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { SessionError } from "./errors.ts";
+import { SessionError } from "../errors.ts";
 import { fromJsonKey, toJsonKey } from "./json_key.ts";
+import { MAX_DEPTH } from "./intake.ts";
 import {
   EMPTY_DATA,
   emptyObject,
   isShareable,
-  MAX_DEPTH,
   put,
   type StoredData,
   type StoredKey,
   type StoredValue,
-} from "./value.ts";
+} from "./types.ts";
 
 export type { StoredData, StoredKey, StoredValue };
 

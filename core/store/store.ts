@@ -1,5 +1,5 @@
-import { SessionError } from "./errors.ts";
-import { notify, type SessionListener } from "./events.ts";
+import { SessionError } from "../errors.ts";
+import { notify, type SessionListener } from "../events.ts";
 import type {
   Awaitable,
   NewSessionRecord,
@@ -9,7 +9,7 @@ import type {
   StoredSession,
   UpdateGuard,
   UpdateResult,
-} from "./provider.ts";
+} from "../provider.ts";
 
 /** What a store needs to know beside its provider. */
 export interface StoreOptions {

@@ -1,4 +1,5 @@
-import { mintSecret } from "./token.ts";
+/** Ids by which a store knows a write again that it has done already. */
+import { mintSecret } from "../secret/token.ts";
 
 const ID_LENGTH = 16;
 

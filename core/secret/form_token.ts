@@ -1,3 +1,7 @@
+/**
+ * Hidden form fields that show that a form came from a page of the same
+ * session.
+ */
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 

@@ -1,27 +1,27 @@
 import { ChangeSet } from "./change_set.ts";
-import { SessionError } from "./errors.ts";
-import { checkLifetime, type Lifetime, type Settings } from "./options.ts";
+import { SessionError } from "../errors.ts";
+import { checkLifetime, type Lifetime, type Settings } from "../options.ts";
 import type {
   NewSessionRecord,
   SessionChange,
   SessionRecord,
-} from "./provider.ts";
-import type { Store } from "./store.ts";
+} from "../provider.ts";
+import type { Store } from "../store/store.ts";
 import {
   familyOf,
   hashSecret,
   mintId,
   mintSecret,
   type Token,
-} from "./token.ts";
+} from "../secret/token.ts";
+import { quote } from "../value/intake.ts";
 import {
   EMPTY_DATA,
   emptyObject,
   put,
-  quote,
   type StoredData,
   type StoredValue,
-} from "./value.ts";
+} from "../value/types.ts";
 
 /** What all sessions of one manager share. */
 export interface Host {

@@ -1,3 +1,7 @@
+/**
+ * Makes the values of session cookies, takes them apart, and hashes their
+ * secrets.
+ */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 

@@ -1,18 +1,16 @@
 import type { Base, Draft } from "./draft.ts";
-import { SessionError } from "./errors.ts";
-import { notify } from "./events.ts";
+import { SessionError } from "../errors.ts";
+import { notify } from "../events.ts";
 import { followRenewal } from "./renewal.ts";
+import { quote, takeIn } from "../value/intake.ts";
+import { dataSize, entrySize } from "../value/size.ts";
 import {
-  dataSize,
   emptyObject,
-  entrySize,
   put,
-  quote,
   type StoredData,
   type StoredValue,
-  takeIn,
   viewed,
-} from "./value.ts";
+} from "../value/types.ts";
 
 /** Works out the new value of a key; `undefined` removes it. */
 export type ValueChange = (value: StoredValue | undefined) => unknown;

@@ -1,4 +1,4 @@
-import { SessionError } from "./errors.ts";
+import { SessionError } from "../errors.ts";
 
 /**
  * A response whose headers can be changed: the same one, or a copy if its

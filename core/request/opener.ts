@@ -1,8 +1,8 @@
-import { cookieValueAt, findCookie } from "./cookie.ts";
+import { cookieValueAt, findCookie } from "../carriage/cookie.ts";
 import { type Arrival, Draft, type Host } from "./draft.ts";
-import { notify, type RefusalReason } from "./events.ts";
-import type { Awaitable, SessionRecord } from "./provider.ts";
-import { isPromise } from "./store.ts";
+import { notify, type RefusalReason } from "../events.ts";
+import type { Awaitable, SessionRecord } from "../provider.ts";
+import { isPromise } from "../store/store.ts";
 import {
   digest,
   isHashOf,
@@ -10,7 +10,7 @@ import {
   isToken,
   parseToken,
   type Token,
-} from "./token.ts";
+} from "../secret/token.ts";
 
 /** Finds the session that a request's cookie opens, if it opens one. */
 export class Opener {

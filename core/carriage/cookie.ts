@@ -1,4 +1,8 @@
-import { TOKEN_LENGTH } from "./token.ts";
+/**
+ * The session cookie: its options, its place in a `Cookie` header, and its
+ * `Set-Cookie`.
+ */
+import { TOKEN_LENGTH } from "../secret/token.ts";
 
 /** The longest a browser keeps a cookie: 400 days, in seconds (RFC 6265bis §5.5). */
 export const MAX_COOKIE_AGE = 34_560_000;

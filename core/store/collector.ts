@@ -1,3 +1,4 @@
+/** Removes expired sessions from time to time. */
 import { setImmediate } from "node:timers/promises";
 import type { Store } from "./store.ts";
 

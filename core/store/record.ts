@@ -6,8 +6,13 @@ import type {
   SessionChange,
   SessionRecord,
   UpdateGuard,
-} from "./provider.ts";
-import { EMPTY_DATA, emptyObject, put, type StoredData } from "./value.ts";
+} from "../provider.ts";
+import {
+  EMPTY_DATA,
+  emptyObject,
+  put,
+  type StoredData,
+} from "../value/types.ts";
 
 /**
  * Whether a request's secret is the record's own, or its previous one still in

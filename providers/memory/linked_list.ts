@@ -1,4 +1,4 @@
-import { NEXT, PREVIOUS, type Slots } from "./memory/slots.ts";
+import { NEXT, PREVIOUS, type Slots } from "./slots.ts";
 
 /**
  * A doubly linked list of slots: a ring closed by one sentinel, a slot as well,

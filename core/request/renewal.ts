@@ -1,6 +1,6 @@
 import type { Draft } from "./draft.ts";
-import type { SessionChange, SessionRecord } from "./provider.ts";
-import { hashSecret, isSameFamily, renewSecret } from "./token.ts";
+import type { SessionChange, SessionRecord } from "../provider.ts";
+import { hashSecret, isSameFamily, renewSecret } from "../secret/token.ts";
 
 /** A change that a session needs by itself, whatever the handler did. */
 export interface Upkeep {

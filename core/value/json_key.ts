@@ -1,3 +1,5 @@
+/** Writes keys such that every engine reads them back from JSON. */
+
 /**
  * What may be more than itself in a key: a cheap first look, which most keys
  * pass.

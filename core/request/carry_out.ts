@@ -3,15 +3,15 @@ import {
   canCarryCookie,
   clearSiteData,
   cookieCarrier,
-} from "./carrier.ts";
-import { clearCookie, setCookie } from "./cookie.ts";
+} from "../carriage/response.ts";
+import { clearCookie, setCookie } from "../carriage/cookie.ts";
 import type { Draft, Host } from "./draft.ts";
-import { SessionError } from "./errors.ts";
-import { notify, type SessionEvent } from "./events.ts";
-import type { Awaitable, SessionChange, UpdateResult } from "./provider.ts";
+import { SessionError } from "../errors.ts";
+import { notify, type SessionEvent } from "../events.ts";
+import type { Awaitable, SessionChange, UpdateResult } from "../provider.ts";
 import { followRenewal, type Upkeep, upkeepOf } from "./renewal.ts";
 import { SessionLimit } from "./session_limit.ts";
-import { isPromise } from "./store.ts";
+import { isPromise } from "../store/store.ts";
 
 /**
  * Writes what a request did to its session, and puts the cookie on the

@@ -1,7 +1,7 @@
 import type { Draft, Host } from "./draft.ts";
-import { SessionError } from "./errors.ts";
-import { notify } from "./events.ts";
-import type { StoredSession } from "./provider.ts";
+import { SessionError } from "../errors.ts";
+import { notify } from "../events.ts";
+import type { StoredSession } from "../provider.ts";
 
 /**
  * Keeps a user from having more than `maxSessions` sessions. A sign-in is

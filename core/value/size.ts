@@ -1,6 +1,7 @@
+/** How many bytes a value takes in the codec's text. */
 import { Buffer } from "node:buffer";
 import { toJsonKey } from "./json_key.ts";
-import type { StoredData, StoredValue } from "./value.ts";
+import type { StoredData, StoredValue } from "./types.ts";
 
 /**
  * The bytes of a stored value in the codec's text, in UTF-8. The walk that takes

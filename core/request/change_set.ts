@@ -1,12 +1,13 @@
+/** What one request wrote over the stored data of its session. */
+import { takeIn } from "../value/intake.ts";
+import { entrySize } from "../value/size.ts";
 import {
   EMPTY_DATA,
   emptyObject,
-  entrySize,
   put,
   type StoredData,
   type StoredValue,
-  takeIn,
-} from "./value.ts";
+} from "../value/types.ts";
 
 /**
  * Stored data, and what one request wrote over it. Reads see both; what the
