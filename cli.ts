@@ -58,8 +58,14 @@
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { copy, type CopyProgress } from "./core/store/copy.ts";
-import type { Provider, StoredSession } from "./core/provider.ts";
+import type {
+  Provider,
+  SessionRecord,
+  SessionSummary,
+  StoredSession,
+} from "./core/provider.ts";
 import { open, registered } from "./core/registry.ts";
+import { expiryOf, summaryOf } from "./core/store/record.ts";
 import { ID_LENGTH } from "./core/secret/token.ts";
 import { dataSize, entrySize } from "./core/value/size.ts";
 
@@ -303,27 +309,47 @@ function checkFile(url: string): void {
   );
 }
 
+/** What a list shows of a session. */
+interface Line extends SessionSummary {
+  readonly principal: string | undefined;
+}
+
 async function list(call: Call): Promise<number> {
-  const { provider, words: [principal], isJson, print } = call;
-  const sessions = principal === undefined
-    ? everySession(call)
-    : await provider.list(principal, Date.now());
+  const { words: [principal], isJson, print } = call;
+  const lines = principal === undefined
+    ? everyLine(call)
+    : await linesOf(call, principal);
   if (!isJson) print(row(HEADINGS));
-  for await (const { id, record } of sessions) {
-    const { createdAt, accessedAt, expiresAt, label } = record;
-    const times = { createdAt, accessedAt, expiresAt };
+  for await (const line of lines) {
+    const { id, principal: user, label, createdAt, accessedAt } = line;
+    const times = { createdAt, accessedAt, expiresAt: expiryOf(line) };
     print(
-      isJson
-        ? JSON.stringify({ id, principal: record.principal, label, ...times })
-        : row([
-          id,
-          record.principal ?? "-",
-          label ?? "-",
-          ...Object.values(times).map(instant),
-        ]),
+      isJson ? JSON.stringify({ id, principal: user, label, ...times }) : row([
+        id,
+        user ?? "-",
+        label ?? "-",
+        ...Object.values(times).map(instant),
+      ]),
     );
   }
   return 0;
+}
+
+async function linesOf(
+  { provider, progress }: Call,
+  principal: string,
+): Promise<Line[]> {
+  const now = Date.now();
+  const { sessions, unreadable } = await provider.list(principal, now);
+  for (const id of unreadable) progress(`${id} cannot be read`);
+  return sessions.map((summary) => ({ ...summary, principal }));
+}
+
+async function* everyLine(call: Call): AsyncGenerator<Line> {
+  for await (const { id, record } of everySession(call)) {
+    const { principal } = record;
+    yield { ...summaryOf(id, record), principal };
+  }
 }
 
 const HEADINGS = ["id", "user", "device", "created", "last used", "expires"];
@@ -337,20 +363,41 @@ async function show(call: Call): Promise<number> {
   if (record === undefined) {
     throw new Error(`Cannot show session: there is none: received ${id}`);
   }
-  const {
-    data,
-    secretHash: _hash,
-    previous: _previous,
-    fingerprint: _fingerprint,
-    ...rest
-  } = record;
-  const keys = Object.entries(data).map(([key, value]) => [
+  const keys = Object.entries(record.data).map(([key, value]) => [
     key,
     entrySize(key, value),
   ]);
-  answer(call, { id, ...rest, keys: Object.fromEntries(keys) });
+  const values = Object.keys(SHOWN)
+    .filter((name) => SHOWN[name as keyof SessionRecord])
+    .map((name) => [name, record[name as keyof SessionRecord]]);
+  answer(call, {
+    id,
+    ...Object.fromEntries(values),
+    expiresAt: expiryOf(record),
+    keys: Object.fromEntries(keys),
+  });
   return 0;
 }
+
+/** What is shown of a session: nothing that a secret could be checked with. */
+const SHOWN: Readonly<Record<keyof SessionRecord, boolean>> = {
+  version: true,
+  principal: true,
+  label: true,
+  authenticatedAt: true,
+  createdAt: true,
+  accessedAt: true,
+  renewedAt: true,
+  idleTimeout: true,
+  absoluteTimeout: true,
+  persistent: true,
+  data: false,
+  secretHash: false,
+  family: false,
+  previous: false,
+  fingerprint: false,
+  binding: false,
+};
 
 async function revoke(call: Call): Promise<number> {
   const { provider, words, options, isJson, print } = call;
@@ -364,11 +411,17 @@ async function revoke(call: Call): Promise<number> {
     );
   }
   let revoked: number;
-  if (id !== undefined) revoked = Number(await provider.destroy(id));
+  if (id !== undefined) revoked = await revokeOne(provider, id);
   else if (isEverything) revoked = await provider.clear();
   else revoked = await provider.destroyAll(principal as string);
   print(isJson ? JSON.stringify({ revoked }) : `${revoked} revoked`);
   return revoked > 0 || isEverything ? 0 : 1;
+}
+
+/** Without a guard: it ends a session too whose record cannot be read. */
+async function revokeOne(provider: Provider, id: string): Promise<number> {
+  const result = await provider.destroy(id, {}, Date.now());
+  return Number(result === "done");
 }
 
 async function collect(call: Call): Promise<number> {

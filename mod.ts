@@ -5,16 +5,19 @@
  *
  * Two requests of one session at the same time both keep their work; a session
  * that ended stays ended; a store that fails makes the request fail and signs
- * nobody out. That holds on every provider.
+ * nobody out; no cache hands one user's page to another. That holds on every
+ * provider.
  *
  * - {@linkcode Manager} finds the session of a request and commits it with the
- *   response: `handle` does both around your handler.
+ *   response: `handle` does both around your handler, `run` around any.
  * - {@linkcode Session} is what the handler reads and changes: `get`, `set`,
- *   `delete`, `update`, `take`, `signIn`, `regenerate`, `destroy`.
+ *   `delete`, `update`, `take`, `signIn`, `regenerate`, `destroy`, `isAlive`.
  * - {@linkcode Provider} is where sessions are kept. Memory is built in; write
  *   your own, and put it through `@cloakroom/session/conformance`.
  * - {@linkcode register} and {@linkcode open} find providers by name and URL.
  * - {@linkcode SessionError} is what a program can act on when something fails.
+ *
+ * Runs on Deno 2.0, Bun 1.1.43, Node 22.13, and later ones.
  *
  * Defaults: a `__Host-id` cookie (`Secure`, `HttpOnly`, `SameSite=Lax`) that ends
  * with the browser, one hour without a request, twelve hours in all.
@@ -41,8 +44,14 @@
  */
 import "./providers/memory.ts";
 
+export type { RequestLike } from "./core/carriage/arrival.ts";
 export type { CookieOptions } from "./core/carriage/cookie.ts";
-export { SessionError, type SessionErrorCode } from "./core/errors.ts";
+export type { HeaderSink } from "./core/carriage/response.ts";
+export {
+  SessionError,
+  type SessionErrorCode,
+  type SessionErrorOptions,
+} from "./core/errors.ts";
 export type {
   RefusalReason,
   SessionEvent,
@@ -50,8 +59,10 @@ export type {
 } from "./core/events.ts";
 export {
   Manager,
+  type RunOptions,
   type SessionHandler,
   type SessionInfo,
+  type StartOptions,
 } from "./core/manager.ts";
 export {
   DEFAULT_ABSOLUTE_TIMEOUT,
@@ -63,15 +74,20 @@ export {
 } from "./core/options.ts";
 export type {
   Awaitable,
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   PreviousSecret,
   Provider,
   RemovalObserver,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
+  TokenState,
+  Until,
   UpdateResult,
 } from "./core/provider.ts";
 export {
@@ -80,15 +96,20 @@ export {
   register,
   registered,
 } from "./core/registry.ts";
+export { REMOVED } from "./core/request/atomic_update.ts";
 export {
   type AnyData,
   type Input,
   type KeyOf,
   type Output,
+  type Present,
   Session,
   type SignInOptions,
 } from "./core/session.ts";
+export { expiryOf, isLive } from "./core/store/record.ts";
+export type { Deadlines } from "./core/store/record.ts";
 export type {
+  Changeable,
   ReadonlyDeep,
   StoredData,
   StoredKey,

@@ -2,79 +2,99 @@
 import { channel } from "node:diagnostics_channel";
 import type { SessionError } from "./errors.ts";
 
-/** Why a request's cookie did not open a session. */
+/**
+ * Why a request's cookie did not open a session.
+ *
+ * | reason | meaning |
+ * | --- | --- |
+ * | `"malformed"` | it cannot be a token |
+ * | `"unknown"` | no live session has its id: never issued, expired, ended or evicted |
+ * | `"wrong-secret"` | the session lives, but never had this secret since its user signed in |
+ * | `"superseded"` | somebody signed in a moment ago, and this is the cookie from before |
+ * | `"reused"` | the secret was replaced long ago: somebody has a copy of the cookie |
+ * | `"fingerprint"` | the client looks different, and `onFingerprintChange` is `"refuse"` |
+ * | `"ambiguous"` | the request has two cookies that open two sessions |
+ */
 export type RefusalReason =
-  /** It cannot be a token. */
   | "malformed"
-  /** The request has two different tokens under the cookie's name. */
-  | "duplicate"
-  /** No live session has its id: never issued, expired, destroyed or evicted. */
   | "unknown"
-  /** The session lives, but under another secret. */
   | "wrong-secret"
-  /** The session got a new secret a moment ago, by sign-in or `regenerate`. */
   | "superseded"
-  /** The client looks different, and `onFingerprintChange` is `"refuse"`. */
+  | "reused"
   | "fingerprint"
-  /** The request comes from another site; it never reached the handler. */
-  | "cross-origin";
+  | "ambiguous";
 
 /**
  * Something that happened to a session, for logs and alerts. The id opens
  * nothing; no event holds a token, a secret or session data.
+ *
+ * | type | when |
+ * | --- | --- |
+ * | `created` | a new session was stored |
+ * | `signed-in` | a session was bound to a user |
+ * | `renewed` | a session got a new secret |
+ * | `reused` | a secret that was replaced long ago was used again: somebody has a copy of the cookie. The session was ended, unless `onReuse` is `"report"` |
+ * | `fingerprint-changed` | the client looks different from the one that the session began with |
+ * | `expired` | a session was removed because its time was up |
+ * | `evicted` | a session was removed to make room, or for a newer one of its user |
+ * | `destroyed` | a session was ended by `destroy` |
+ * | `destroyed-all` | all sessions of a user were ended but `except` |
+ * | `destroyed-everything` | every session was ended |
+ * | `refused` | a request's cookie opened nothing, or (`cross-origin`) another site made the request |
+ * | `gone` | a session ended, or somebody signed in, while a request still used it |
+ * | `conflict` | `session.update()` met another writer and goes around again |
+ * | `unreadable` | a session of a user cannot be read; it neither counts nor is evicted |
+ * | `insecure` | a `Secure` cookie went out by plain HTTP, where browsers refuse it |
+ * | `store-error` | a call of the provider failed, timed out, or met a corrupt record |
  */
 export type SessionEvent =
-  /** A new session was stored. */
   | { readonly type: "created"; readonly id: string }
-  /** A session was bound to a user. */
   | {
     readonly type: "signed-in";
     readonly id: string;
     readonly principal: string;
   }
-  /** A session got a new secret. */
   | { readonly type: "renewed"; readonly id: string }
-  /**
-   * A secret that was replaced long ago was used again: somebody has a copy of
-   * the cookie. The session was destroyed, unless `onReuse` is `"report"`.
-   */
   | {
     readonly type: "reused";
     readonly id: string;
     readonly principal: string | undefined;
   }
-  /** The client looks different from the one that the session began with. */
   | {
     readonly type: "fingerprint-changed";
     readonly id: string;
     readonly principal: string | undefined;
   }
-  /** A session was removed because its time was up. */
   | { readonly type: "expired"; readonly id: string }
-  /** A session was removed to make room, or for a newer one of its user. */
   | { readonly type: "evicted"; readonly id: string }
-  /** A session was ended by `destroy`. */
   | { readonly type: "destroyed"; readonly id: string }
-  /** All sessions of a user were ended but `except`. */
   | {
     readonly type: "destroyed-all";
     readonly principal: string;
     readonly except: string | undefined;
     readonly count: number;
   }
-  /** Every session was ended. */
   | { readonly type: "destroyed-everything"; readonly count: number }
-  /** A request's cookie opened nothing; the request got a new, empty session. */
   | {
     readonly type: "refused";
     readonly reason: RefusalReason;
     readonly id: string | undefined;
   }
-  /** A session ended, or got a new secret, while a request still used it. */
+  | {
+    readonly type: "refused";
+    readonly reason: "cross-origin";
+    readonly id: undefined;
+    /** What the request names as its origin. */
+    readonly origin: string | undefined;
+  }
   | { readonly type: "gone"; readonly id: string }
-  /** `session.update()` met another writer and goes around again. */
   | { readonly type: "conflict"; readonly id: string }
-  /** A call of the provider failed, timed out, or met a corrupt record. */
+  | {
+    readonly type: "unreadable";
+    readonly id: string;
+    readonly principal: string;
+  }
+  | { readonly type: "insecure"; readonly id: string }
   | {
     readonly type: "store-error";
     readonly operation: string;
@@ -84,14 +104,17 @@ export type SessionEvent =
 /** Receives events; what it throws or rejects with is ignored. */
 export type SessionListener = (event: SessionEvent) => void;
 
-/** Every event of every manager is published here, under the package's name. */
-const events = channel("@cloakroom/session");
+/** Every event of every manager is published here. */
+const CHANNEL = "@cloakroom/session";
 
 /** Calls a listener so that its failure harms nothing. */
 export function notify(
   listener: SessionListener | undefined,
   event: SessionEvent,
 ): void {
+  // By name each time: under Bun a channel object that outlives a reload of this
+  // module may no longer be the one that listeners get.
+  const events = channel(CHANNEL);
   if (events.hasSubscribers) events.publish(event);
   if (listener === undefined) return;
   try {

@@ -1,19 +1,28 @@
-import { Collector } from "./store/collector.ts";
-import { Committer } from "./request/carry_out.ts";
-import { isCrossOrigin } from "./carriage/cross_origin.ts";
-import type { Host } from "./request/draft.ts";
+/** Starts a session for each request, and commits it with the answer. */
+import { ResponseAnswer, SinkAnswer } from "./carriage/answer.ts";
+import type { RequestLike } from "./carriage/arrival.ts";
+import { forbidden, isCrossOrigin, originOf } from "./carriage/cross_origin.ts";
+import { type HeaderSink, isResponse } from "./carriage/response.ts";
+import { SessionError } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
-import { isLive, Opener } from "./request/opener.ts";
+import { ownOf, ownOptions } from "./option_names.ts";
 import {
   type ManagerOptions,
+  readOptions,
   resolveOptions,
   type Settings,
 } from "./options.ts";
 import type { Awaitable, Provider } from "./provider.ts";
 import { open } from "./registry.ts";
+import { CarryOut } from "./request/carry_out.ts";
+import type { Context } from "./request/context.ts";
+import type { Draft } from "./request/draft.ts";
+import { Opener } from "./request/opener.ts";
+import { mintId } from "./secret/token.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
-import { isPromise, Store } from "./store/store.ts";
-import { checkOptionNames } from "./option_names.ts";
+import { Collector } from "./store/collector.ts";
+import { Gateway, isPromise } from "./store/gateway.ts";
+import { expiryOf, isLive } from "./store/record.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */
 export interface SessionInfo {
@@ -53,6 +62,27 @@ export type SessionHandler<
   ...args: Args
 ) => Awaitable<Answer>;
 
+/** How a request is started; see {@linkcode Manager.start}. */
+export interface StartOptions {
+  /**
+   * Whether the request is a use of the session, and prolongs it. A poll is none.
+   *
+   * @default what the manager's option of the same name says, else {true}
+   */
+  readonly isUse?: boolean | undefined;
+}
+
+/** How a request is run; see {@linkcode Manager.run}. */
+export interface RunOptions extends StartOptions {
+  /**
+   * Whether the request has failed although there is an answer below 500: for
+   * frameworks that make an answer of an error before `next` comes to its end.
+   *
+   * @default {() => false}
+   */
+  readonly failed?: (() => boolean) | undefined;
+}
+
 /**
  * Starts a session for each request and commits it with the response.
  *
@@ -80,13 +110,20 @@ export type SessionHandler<
  */
 export class Manager<Data extends object = AnyData> {
   readonly #settings: Settings;
-  readonly #store: Store;
-  readonly #host: Host;
+  readonly #gateway: Gateway;
+  readonly #context: Context;
   readonly #opener: Opener;
-  readonly #committer: Committer;
+  readonly #carryOut: CarryOut;
   readonly #collector: Collector;
   readonly #ownsProvider: boolean;
   readonly #stopObserving: (() => void) | undefined;
+  /** The sessions of requests that are run, by request. */
+  readonly #running = new WeakMap<RequestLike, Session<Data>>();
+  /** How many requests are run. */
+  #runs = 0;
+  #isClosing = false;
+  #closing: Promise<void> | undefined;
+  #whenIdle: (() => void) | undefined;
 
   /**
    * A manager with a provider and a collector of its own.
@@ -97,27 +134,38 @@ export class Manager<Data extends object = AnyData> {
    * @throws {RangeError} If a number is out of range.
    */
   constructor(options: ManagerOptions = {}) {
-    const settings = resolveOptions(options);
-    const { provider = "memory" } = options;
+    const given = readOptions(options);
+    const settings = resolveOptions(given);
+    const { provider = "memory" } = given;
     this.#ownsProvider = typeof provider === "string" ||
       provider instanceof URL;
     const opened = this.#ownsProvider
       ? open(provider as string | URL)
       : checkProvider(provider as Provider);
-    const store = new Store(opened, settings);
-    const { now, gcInterval } = settings;
-    this.#settings = settings;
-    this.#store = store;
-    this.#host = { settings, store };
-    this.#opener = new Opener(this.#host);
-    this.#committer = new Committer(
-      this.#host,
-      settings.touchInterval ?? opened.touchInterval,
-    );
-    this.#collector = new Collector(store, now, gcInterval);
-    this.#stopObserving = opened.observe?.((type, id) => {
-      this.#notify({ type, id });
-    });
+    const tell = (event: SessionEvent) => notify(settings.onEvent, event);
+    const { timeout, now, gcInterval } = settings;
+    this.#settings = {
+      ...settings,
+      touchInterval: settings.touchInterval ?? opened.touchInterval,
+    };
+    this.#gateway = new Gateway(opened, { timeout, tell });
+    this.#context = { settings: this.#settings, gateway: this.#gateway, tell };
+    this.#opener = new Opener(this.#context);
+    this.#carryOut = new CarryOut(this.#context);
+    this.#collector = new Collector(this.#gateway, now, gcInterval);
+    this.#stopObserving = opened.observe?.((type, id) => tell({ type, id }));
+  }
+
+  /**
+   * Opens the store and makes one round trip: at the start of a program, and for
+   * a health check. Without it, a store that cannot be reached shows with the
+   * first request.
+   *
+   * @throws {SessionError} With code `"store-failed"` or `"timeout"`, and a
+   * `cause` that says why.
+   */
+  async ready(): Promise<void> {
+    await this.#gateway.read(mintId(), this.#settings.now());
   }
 
   /**
@@ -125,62 +173,151 @@ export class Manager<Data extends object = AnyData> {
    * that opens one gets a new, empty session, which exists nowhere until
    * something is set in it and it is committed.
    *
-   * @param request Only its `Cookie` header is read.
+   * @param request A `Request`, or anything with a method, a URL and headers.
    * @returns The session; without a promise if the provider answers without.
+   * @throws {TypeError} If it is no request.
    * @throws {SessionError} With code `"store-failed"`, `"timeout"` or
    * `"corrupt"`, if the store cannot tell; `"closed"` after `close()`.
    */
-  start(request: Request): Awaitable<Session<Data>> {
+  start(
+    request: RequestLike,
+    options?: StartOptions,
+  ): Awaitable<Session<Data>> {
     if (typeof request?.headers?.get !== "function") {
       throw new TypeError(
         `Cannot start session: it takes a Request: received ${typeof request}`,
       );
     }
-    const draft = this.#opener.open(request);
+    if (this.#isClosing) {
+      throw new SessionError(
+        "closed",
+        "Cannot start session: the manager is closed",
+      );
+    }
+    const draft = this.#opener.open(request, this.#isUse(request, options));
     return isPromise(draft)
       ? draft.then((opened) => new Session<Data>(opened))
       : new Session<Data>(draft);
   }
 
   /**
+   * Answers what never reaches the application: a request that another site's
+   * page made and that could change something gets 403, see
+   * `crossOriginProtection`.
+   *
+   * @returns The answer, or `undefined` for the application to answer.
+   */
+  intercept(request: RequestLike): Awaitable<Response | undefined> {
+    const { crossOriginProtection, trustedOrigins } = this.#settings;
+    if (!crossOriginProtection || !isCrossOrigin(request, trustedOrigins)) {
+      return undefined;
+    }
+    const origin = originOf(request);
+    const reason = "cross-origin";
+    this.#context.tell({ type: "refused", reason, id: undefined, origin });
+    return forbidden(origin);
+  }
+
+  /**
    * Writes what a request did to its session, and hands out the cookie if that
    * changed. Nothing is written for a new session left empty.
    *
-   * A session that ended, or got a new token, while the request ran stays as it
-   * is: the changes are dropped, the response is left alone, and a `gone` event
-   * tells. Only a sign-in goes on, in a new session.
+   * A response of 500 or above drops the changes, as a handler that throws does;
+   * `destroy` is carried out all the same. A session that ended, or that somebody
+   * signed in to, while the request ran stays as it is: the changes are dropped,
+   * and a `gone` event tells. Only a sign-in goes on, in a new session. What the
+   * library does by itself never fails the commit.
    *
    * @param session A session that this manager started; once only.
    * @param response The response, or `undefined` when there is none to send, as
    * after an upgrade on Bun.
-   * @returns The response to send: the same one, or a copy if its headers were
-   * immutable.
+   * @returns The response to send: a new one if it carries a cookie. Only `Vary`
+   * is added to the one that was given, where its headers can be changed.
    * @throws {SessionError} With code `"store-failed"` or `"timeout"`, if it may
    * not have been written; `"unsendable"`, before anything is written, if a
-   * cookie is due and the response cannot carry it.
-   * @throws {TypeError} If the session is another manager's or was committed.
+   * cookie is due and the response cannot carry it; `"too-many-sessions"`,
+   * `"not-valid"` or `"conflict"`, if a sign-in was refused.
+   * @throws {TypeError} If the session is another manager's or was committed, or
+   * `response` is none.
    */
   commit<Answer extends Response | undefined>(
     session: Session<Data>,
     response: Answer,
   ): Awaitable<Answer> {
-    const draft = draftOf(session);
-    if (draft.host !== this.#host) {
-      throw new TypeError("Cannot commit session: another manager started it");
+    if (response !== undefined && !isResponse(response)) {
+      throw notAnswered("commit session", response);
     }
-    if (draft.isCommitted) {
-      throw new TypeError("Cannot commit session: it is already committed");
-    }
-    draft.isCommitted = true;
+    const draft = this.#draftToCommit(session);
+    const answer = new ResponseAnswer(response);
     // A copy is made of a response only, never of `undefined`.
-    return this.#committer.commit(draft, response) as Awaitable<Answer>;
+    return this.#carryOut.commit(draft, answer) as Awaitable<Answer>;
   }
 
   /**
-   * Wraps a handler: starts the session, calls the handler, commits. When the
-   * handler throws, its changes are discarded and the error goes on. A request
-   * that another site's page made and that could change something is answered
-   * with 403 (see `crossOriginProtection`).
+   * The same for a framework that keeps headers and a status instead of a
+   * response. Call it before they are sent.
+   *
+   * @param headers Where cookie, `Cache-Control`, `Vary` and `Clear-Site-Data` go.
+   * @param status The answer's status.
+   * @throws As {@linkcode Manager.commit} does.
+   */
+  commitTo(
+    session: Session<Data>,
+    headers: HeaderSink,
+    status: number,
+  ): Awaitable<void> {
+    if (typeof headers?.append !== "function" || typeof status !== "number") {
+      throw new TypeError(
+        `Cannot commit session: it takes headers with append and set, and a status: received ${typeof headers} and ${typeof status}`,
+      );
+    }
+    const draft = this.#draftToCommit(session);
+    return this.#carryOut.commit(draft, new SinkAnswer(headers, status));
+  }
+
+  /**
+   * Runs the rest of a request with its session: intercepts, starts, calls
+   * `next`, commits. When `next` throws or answers 500 or above, its changes are
+   * dropped, `destroy` is carried out, and an error goes on. A request that is
+   * run already keeps its session: mounted twice, it is committed once.
+   *
+   * @param next Gets the session; answers with a response, or with `undefined`
+   * after an upgrade on Bun.
+   * @throws What `next` throws; what {@linkcode Manager.start} and
+   * {@linkcode Manager.commit} throw.
+   * @throws {TypeError} If `next` answers with anything else.
+   */
+  async run<Answer extends Response | undefined | void>(
+    request: RequestLike,
+    next: (session: Session<Data>) => Awaitable<Answer>,
+    options?: RunOptions,
+  ): Promise<Answer> {
+    const outer = this.#running.get(request);
+    if (outer !== undefined) return await next(outer);
+    const { failed, ...starting } = options === undefined
+      ? NO_OPTIONS
+      : ownOptions("run request", options, RUN_NAMES);
+    const intercepted = this.intercept(request);
+    const refusal = isPromise(intercepted) ? await intercepted : intercepted;
+    if (refusal !== undefined) return refusal as Answer;
+    const started = this.start(
+      request,
+      starting.isUse === undefined ? undefined : starting,
+    );
+    this.#runs++;
+    try {
+      const session = isPromise(started) ? await started : started;
+      this.#running.set(request, session);
+      return await this.#answered(session, next, failed) as Answer;
+    } finally {
+      this.#running.delete(request);
+      this.#runs--;
+      if (this.#runs === 0) this.#whenIdle?.();
+    }
+  }
+
+  /**
+   * Wraps a handler: see {@linkcode Manager.run}.
    *
    * @param handler Gets the request, the session, and whatever else the server
    * passes: Deno's `info`, Bun's `server`.
@@ -198,33 +335,8 @@ export class Manager<Data extends object = AnyData> {
         `Cannot handle requests: the handler must be a function: received ${typeof handler}`,
       );
     }
-    const { crossOriginProtection, trustedOrigins } = this.#settings;
-    return async (request, ...args) => {
-      if (crossOriginProtection && isCrossOrigin(request, trustedOrigins)) {
-        this.#notify({
-          type: "refused",
-          reason: "cross-origin",
-          id: undefined,
-        });
-        return forbidden() as Answer;
-      }
-      const started = this.start(request);
-      const session = isPromise(started) ? await started : started;
-      let response: Response | undefined;
-      try {
-        const answered = handler(request, session, ...args);
-        const answer = isPromise(answered) ? await answered : answered;
-        response = answer as Response | undefined;
-        const committed = this.commit(session, response);
-        return (isPromise(committed) ? await committed : committed) as Answer;
-      } catch (error) {
-        // It cannot be sent: nobody will read it.
-        response?.body?.cancel().catch(() => {});
-        throw error;
-      } finally {
-        draftOf(session).isCommitted = true;
-      }
-    };
+    return (request, ...args) =>
+      this.run(request, (session) => handler(request, session, ...args));
   }
 
   /**
@@ -240,7 +352,8 @@ export class Manager<Data extends object = AnyData> {
   }
 
   /**
-   * Lists a user's live sessions, the latest used first.
+   * Lists a user's live sessions, the latest used first. An `unreadable` event
+   * names each that cannot be read; `destroy` can end it all the same.
    *
    * @param principal The user, as given to `signIn`.
    * @param options `current` marks one of them, the one that asks.
@@ -251,19 +364,23 @@ export class Manager<Data extends object = AnyData> {
     options: { readonly current?: Session<Data> } = {},
   ): Promise<SessionInfo[]> {
     checkPrincipal("list sessions", principal);
-    checkOptionNames("list sessions", options, ["current"]);
+    const { current } = ownOptions("list sessions", options, ["current"]);
     const now = this.#settings.now();
-    const found = await this.#store.list(principal, now);
-    return found
-      .filter(({ record }) => isLive(record, now))
-      .map(({ id, record }) => ({
-        id,
-        label: record.label,
-        isCurrent: id === options.current?.id,
-        createdAt: record.createdAt,
-        authenticatedAt: record.authenticatedAt,
-        accessedAt: record.accessedAt,
-        expiresAt: record.expiresAt,
+    const { sessions, unreadable } = await this.#gateway.list(principal, now);
+    for (const id of unreadable) {
+      this.#context.tell({ type: "unreadable", id, principal });
+    }
+    const currentId = current === undefined ? undefined : draftOf(current).id;
+    return sessions
+      .filter((session) => isLive(session, now))
+      .map((session) => ({
+        id: session.id,
+        label: session.label,
+        isCurrent: session.id === currentId,
+        createdAt: session.createdAt,
+        authenticatedAt: session.authenticatedAt,
+        accessedAt: session.accessedAt,
+        expiresAt: expiryOf(session),
       }))
       .sort((a, b) => b.accessedAt - a.accessedAt);
   }
@@ -282,15 +399,17 @@ export class Manager<Data extends object = AnyData> {
     id: string,
     options: { readonly principal?: string } = {},
   ): Promise<boolean> {
-    checkOptionNames("destroy session", options, ["principal"]);
-    if ("principal" in options) {
-      const principal = checkPrincipal("destroy session", options.principal);
-      const record = await this.#store.read(id, this.#settings.now());
-      if (record?.principal !== principal) return false;
+    const { principal } = ownOptions("destroy session", options, [
+      "principal",
+    ]);
+    if (Object.hasOwn(options, "principal")) {
+      checkPrincipal("destroy session", principal);
     }
-    const isDestroyed = await this.#store.destroy(id);
-    if (isDestroyed) this.#notify({ type: "destroyed", id });
-    return isDestroyed;
+    const guard = principal === undefined ? {} : { principal };
+    const now = this.#settings.now();
+    const result = await this.#gateway.destroy(id, ownOf(guard), now);
+    if (result === "done") this.#context.tell({ type: "destroyed", id });
+    return result === "done";
   }
 
   /**
@@ -306,12 +425,12 @@ export class Manager<Data extends object = AnyData> {
     options: { readonly except?: Session<Data> | string | undefined } = {},
   ): Promise<number> {
     checkPrincipal("destroy sessions", principal);
-    checkOptionNames("destroy sessions", options, ["except"]);
-    const except = options.except instanceof Session
-      ? options.except.id
-      : options.except;
-    const count = await this.#store.destroyAll(principal, except);
-    this.#notify({ type: "destroyed-all", principal, except, count });
+    const { except: spared } = ownOptions("destroy sessions", options, [
+      "except",
+    ]);
+    const except = spared instanceof Session ? draftOf(spared).id : spared;
+    const count = await this.#gateway.destroyAll(principal, except);
+    this.#context.tell({ type: "destroyed-all", principal, except, count });
     return count;
   }
 
@@ -322,20 +441,19 @@ export class Manager<Data extends object = AnyData> {
    * @returns How many there were.
    */
   async destroyEverything(): Promise<number> {
-    const count = await this.#store.clear();
-    this.#notify({ type: "destroyed-everything", count });
+    const count = await this.#gateway.clear();
+    this.#context.tell({ type: "destroyed-everything", count });
     return count;
   }
 
   /**
-   * Stops the collector and refuses every later call. Closes the provider if
-   * the manager made it from a name or URL; one that was handed in belongs to
-   * the caller. Twice is safe.
+   * Stops the collector, refuses to start sessions, waits for the requests that
+   * are run, for `timeout` seconds at most, and then refuses every later call.
+   * Closes the provider if the manager made it from a name or URL; one that was
+   * handed in belongs to the caller. Twice is safe.
    */
-  async close(): Promise<void> {
-    this.#collector.stop();
-    this.#stopObserving?.();
-    await this.#store.close(this.#ownsProvider);
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
   }
 
   /** {@linkcode Manager.close}, for `await using`. */
@@ -343,16 +461,101 @@ export class Manager<Data extends object = AnyData> {
     return this.close();
   }
 
-  #notify(event: SessionEvent): void {
-    notify(this.#settings.onEvent, event);
+  #isUse(request: RequestLike, options: StartOptions | undefined): boolean {
+    const { isUse: ask } = this.#settings;
+    if (options === undefined && ask === undefined) return true;
+    const { isUse } = ownOptions("start session", options ?? {}, START_NAMES);
+    const answer = isUse ?? (ask === undefined ? true : ask(request));
+    if (typeof answer === "boolean") return answer;
+    throw new TypeError(
+      `Cannot start session: isUse must be true or false: received ${typeof answer}`,
+    );
+  }
+
+  #draftToCommit(session: Session<Data>): Draft {
+    const draft = draftOf(session);
+    if (draft.context !== this.#context) {
+      throw new TypeError("Cannot commit session: another manager started it");
+    }
+    if (draft.isCommitted) {
+      throw new TypeError("Cannot commit session: it is already committed");
+    }
+    return draft;
+  }
+
+  /** Calls the rest of a request, and commits its session. */
+  async #answered(
+    session: Session<Data>,
+    next: (session: Session<Data>) => Awaitable<unknown>,
+    failed: (() => boolean) | undefined,
+  ): Promise<unknown> {
+    let response: Response | undefined;
+    try {
+      const answered = next(session);
+      const answer = isPromise(answered) ? await answered : answered;
+      if (answer !== undefined && !isResponse(answer)) {
+        throw notAnswered("answer request", answer);
+      }
+      response = answer;
+      if (failed?.()) return await this.#commitFailed(session, response);
+    } catch (error) {
+      await this.#commitFailed(session, undefined);
+      throw error;
+    }
+    try {
+      const committed = this.commit(session, response);
+      return isPromise(committed) ? await committed : committed;
+    } catch (error) {
+      // It cannot be sent: nobody will read it.
+      response?.body?.cancel().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** What is left to do when a request has failed. Never fails by itself. */
+  #commitFailed(
+    session: Session<Data>,
+    response: Response | undefined,
+  ): Awaitable<Response | undefined> {
+    const draft = draftOf(session);
+    if (draft.isCommitted) return response;
+    return this.#carryOut.commit(draft, new ResponseAnswer(response, true));
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    this.#collector.stop();
+    if (this.#runs > 0) await this.#idle(this.#settings.timeout);
+    this.#stopObserving?.();
+    await this.#gateway.close(this.#ownsProvider);
+  }
+
+  /** Waits until no request is run, and for so many seconds at most. */
+  async #idle(seconds: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+      timer = setTimeout(resolve, seconds * 1000);
+    });
+    clearTimeout(timer);
   }
 }
 
-function forbidden(): Response {
-  return new Response("Forbidden: the request comes from another site\n", {
-    status: 403,
-    headers: { "content-type": "text/plain" },
-  });
+const NO_OPTIONS: RunOptions = Object.freeze(Object.create(null));
+
+const START_NAMES: readonly string[] = Object.keys(
+  { isUse: 1 } satisfies Record<keyof StartOptions, 1>,
+);
+
+const RUN_NAMES: readonly string[] = Object.keys(
+  { failed: 1, isUse: 1 } satisfies Record<keyof RunOptions, 1>,
+);
+
+function notAnswered(doing: string, received: unknown): TypeError {
+  const kind = received === null ? "null" : typeof received;
+  return new TypeError(
+    `Cannot ${doing}: the answer must be a Response: received ${kind}`,
+  );
 }
 
 function checkPrincipal(doing: string, principal: string | undefined): string {
@@ -362,18 +565,25 @@ function checkPrincipal(doing: string, principal: string | undefined): string {
   );
 }
 
-const PROVIDER_CALLS = [
-  "create",
-  "read",
-  "update",
-  "touch",
-  "destroy",
-  "gc",
-  "list",
-  "destroyAll",
-  "clear",
-  "close",
-] as const;
+const PROVIDER_CALLS = Object.keys(
+  {
+    create: 1,
+    read: 1,
+    update: 1,
+    touch: 1,
+    destroy: 1,
+    gc: 1,
+    list: 1,
+    destroyAll: 1,
+    clear: 1,
+    close: 1,
+  } satisfies Record<RequiredCall, 1>,
+) as RequiredCall[];
+
+/** The calls that no provider can leave out. */
+type RequiredCall = {
+  [Name in keyof Provider]-?: undefined extends Provider[Name] ? never : Name;
+}[keyof Provider];
 
 function checkProvider(provider: Provider): Provider {
   for (const name of PROVIDER_CALLS) {

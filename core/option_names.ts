@@ -1,8 +1,34 @@
-/** Refuses options of names that do not exist. */
+/** Reads options by what an object has itself, and refuses names that do not exist. */
 
 /**
- * Refuses options of names that do not exist. Where types are not checked, a
- * slip of the pen must not turn "this user's session" into "anybody's".
+ * The options that an object has itself. What it inherits does not count: a
+ * prototype that was tampered with must not switch anything on or off.
+ *
+ * @param doing What cannot be done, for the message.
+ * @param options What was given, whatever it is.
+ * @param known The names that exist.
+ * @returns A copy without a prototype.
+ * @throws {TypeError} If it is no object or has another name in it: where types
+ * are not checked, a slip of the pen must not turn "this user's session" into
+ * "anybody's".
+ */
+export function ownOptions<T extends object>(
+  doing: string,
+  options: T,
+  known: readonly string[],
+): T {
+  checkOptionNames(doing, options, known);
+  return ownOf({ ...options });
+}
+
+/** The same object, if it inherits nothing, or else a copy that does not. */
+export function ownOf<T extends object>(source: T): T {
+  if (Object.getPrototypeOf(source) === null) return source;
+  return Object.setPrototypeOf({ ...source }, null);
+}
+
+/**
+ * Refuses options of names that do not exist.
  *
  * @param doing What cannot be done, for the message.
  * @param options What was given, whatever it is.

@@ -1,3 +1,5 @@
+/** How a manager works: its options, their checks and their defaults. */
+import type { RequestLike } from "./carriage/arrival.ts";
 import {
   type CookieOptions,
   type CookieTemplate,
@@ -7,7 +9,7 @@ import {
 import { resolveOrigins } from "./carriage/cross_origin.ts";
 import type { SessionListener } from "./events.ts";
 import type { Provider } from "./provider.ts";
-import { checkOptionNames } from "./option_names.ts";
+import { ownOptions } from "./option_names.ts";
 
 /** The idle timeout unless the options say otherwise: one hour, in seconds. */
 export const DEFAULT_IDLE_TIMEOUT = 3600;
@@ -56,7 +58,8 @@ export interface ManagerOptions {
   /**
    * How long the old secret goes on working, in seconds after the first use of
    * the new one, for requests that were on their way. At most half of
-   * `renewInterval`.
+   * `renewInterval`. With 0, requests that overlap a renewal may look like those
+   * of a copy, and end the session.
    *
    * @default {30}
    */
@@ -78,8 +81,9 @@ export interface ManagerOptions {
   /**
    * What happens when a user with `maxSessions` sessions signs in: the one that
    * signed in first ends, or the commit fails with `"too-many-sessions"` and
-   * leaves the visitor as they were. Of two that sign in for the last place at
-   * the same moment, the one refused can lose the session they had as a visitor.
+   * leaves the visitor as they were. Of several that sign in for the last place
+   * at the same moment, those refused lose the session they had as a visitor, and
+   * all of them may be refused. Whoever was told yes stays.
    *
    * @default {"evict-oldest"}
    */
@@ -105,7 +109,7 @@ export interface ManagerOptions {
    *
    * @default {undefined}
    */
-  readonly fingerprint?: ((request: Request) => string) | undefined;
+  readonly fingerprint?: ((request: RequestLike) => string) | undefined;
   /**
    * What else happens when the fingerprint changes: nothing, or the request gets
    * a new session, so that the user has to sign in again.
@@ -113,6 +117,14 @@ export interface ManagerOptions {
    * @default {"report"}
    */
   readonly onFingerprintChange?: "report" | "refuse" | undefined;
+  /**
+   * Whether a request is a use of its session, and prolongs it. One that a page
+   * makes by itself, such as a poll, is none. What `start` and `run` are told
+   * comes before it.
+   *
+   * @default {() => true}
+   */
+  readonly isUse?: ((request: RequestLike) => boolean) | undefined;
   /**
    * How long ago the last access must be, in seconds, for a request that only
    * reads to be worth a write. The idle timeout may end that much too early.
@@ -143,7 +155,7 @@ export interface ManagerOptions {
   /**
    * The clock, in milliseconds since the Unix epoch.
    *
-   * @default {Date.now}
+   * @default {() => Date.now()}
    */
   readonly now?: (() => number) | undefined;
   /** Receives every event; see `SessionEvent`. */
@@ -171,8 +183,10 @@ export interface Settings {
   readonly onMaxSessions: "evict-oldest" | "reject";
   readonly crossOriginProtection: boolean;
   readonly trustedOrigins: ReadonlySet<string>;
-  readonly fingerprint: ((request: Request) => string) | undefined;
+  readonly fingerprint: ((request: RequestLike) => string) | undefined;
+  readonly isUse: ((request: RequestLike) => boolean) | undefined;
   readonly onFingerprintChange: "report" | "refuse";
+  /** In seconds, as the options or the provider say, if they do. */
   readonly touchInterval: number | undefined;
   readonly gcInterval: number;
   readonly timeout: number;
@@ -181,27 +195,30 @@ export interface Settings {
   readonly onEvent: SessionListener | undefined;
 }
 
-const OPTION_NAMES: readonly string[] = [
-  "provider",
-  "cookie",
-  "idleTimeout",
-  "absoluteTimeout",
-  "renewInterval",
-  "renewGrace",
-  "onReuse",
-  "maxSessions",
-  "onMaxSessions",
-  "crossOriginProtection",
-  "trustedOrigins",
-  "fingerprint",
-  "onFingerprintChange",
-  "touchInterval",
-  "gcInterval",
-  "timeout",
-  "maxSize",
-  "now",
-  "onEvent",
-];
+const OPTION_NAMES: readonly string[] = Object.keys(
+  {
+    provider: 1,
+    cookie: 1,
+    idleTimeout: 1,
+    absoluteTimeout: 1,
+    renewInterval: 1,
+    renewGrace: 1,
+    onReuse: 1,
+    maxSessions: 1,
+    onMaxSessions: 1,
+    crossOriginProtection: 1,
+    trustedOrigins: 1,
+    fingerprint: 1,
+    onFingerprintChange: 1,
+    isUse: 1,
+    touchInterval: 1,
+    gcInterval: 1,
+    timeout: 1,
+    maxSize: 1,
+    now: 1,
+    onEvent: 1,
+  } satisfies Record<keyof ManagerOptions, 1>,
+);
 
 /** What cannot be done when an option is wrong. */
 const MAKING = "create Manager";
@@ -210,13 +227,22 @@ const MAKING = "create Manager";
 const MAX_TIMER = 2_147_483;
 
 /**
+ * The options that were given, and nothing that they inherit.
+ *
+ * @throws {TypeError} If one of them is unknown.
+ */
+export function readOptions(options: ManagerOptions): ManagerOptions {
+  return ownOptions(MAKING, options, OPTION_NAMES);
+}
+
+/**
  * Checks a manager's options and settles their defaults.
  *
- * @throws {TypeError} If an option is unknown or of the wrong type.
+ * @param options What {@linkcode readOptions} answered.
+ * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If a number is out of range.
  */
 export function resolveOptions(options: ManagerOptions): Settings {
-  checkOptionNames(MAKING, options, OPTION_NAMES);
   const {
     cookie: cookieOptions,
     idleTimeout = DEFAULT_IDLE_TIMEOUT,
@@ -230,11 +256,13 @@ export function resolveOptions(options: ManagerOptions): Settings {
     trustedOrigins = [],
     fingerprint,
     onFingerprintChange = "report",
+    isUse,
     touchInterval,
     gcInterval = 60,
     timeout = 5,
     maxSize = 65_536,
-    now = Date.now,
+    // Asked anew each time, so that a clock set in a test later counts.
+    now = () => Date.now(),
     onEvent,
   } = options;
   const cookie = resolveCookie(cookieOptions);
@@ -253,6 +281,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
   checkFlag("crossOriginProtection", crossOriginProtection);
   checkFunction("fingerprint", fingerprint);
   checkChoice("onFingerprintChange", onFingerprintChange, ["report", "refuse"]);
+  checkFunction("isUse", isUse);
   checkTouchInterval(touchInterval, idleTimeout);
   checkSeconds(MAKING, "gcInterval", gcInterval, {
     zero: true,
@@ -274,6 +303,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     trustedOrigins: resolveOrigins(trustedOrigins),
     fingerprint,
     onFingerprintChange,
+    isUse,
     touchInterval,
     gcInterval,
     timeout,

@@ -1,10 +1,12 @@
-import { updateAtomically } from "./request/atomic_update.ts";
+/** What a handler reads and changes of a visitor's session. */
+import type { RefusalReason } from "./events.ts";
+import type { Lifetime } from "./options.ts";
+import { ownOptions } from "./option_names.ts";
+import { isPromise } from "./store/gateway.ts";
+import { type REMOVED, updateAtomically } from "./request/atomic_update.ts";
 import { Draft } from "./request/draft.ts";
 import { checkFormToken, makeFormToken } from "./secret/form_token.ts";
-import type { Lifetime } from "./options.ts";
-import { checkOptionNames } from "./option_names.ts";
-import { ownText } from "./secret/token.ts";
-import { type ReadonlyDeep, viewed } from "./value/types.ts";
+import { type Changeable, type ReadonlyDeep, viewed } from "./value/types.ts";
 
 /** What a session holds unless `Manager<Data>` says: any value under any key. */
 export type AnyData = Record<string, unknown>;
@@ -22,6 +24,11 @@ export type Output<Data, Key extends keyof Data> =
   | ReadonlyDeep<Exclude<Data[Key], undefined>>
   | undefined;
 
+/** What the change of {@linkcode Session.update} is given: the value, or nothing. */
+export type Present<Data, Key extends keyof Data> =
+  | Changeable<Exclude<Data[Key], undefined>>
+  | undefined;
+
 /** Options of {@linkcode Session.signIn}. */
 export interface SignInOptions {
   /**
@@ -31,6 +38,17 @@ export interface SignInOptions {
    * @default {undefined}
    */
   readonly label?: string | undefined;
+  /**
+   * Asked when the sign-in is stored, and before its cookie leaves: whether what
+   * the user proved still holds, such as whether the password is still the same.
+   * Anything but `true` ends the session again, and the commit fails with
+   * `"not-valid"`; so does an error, which the commit then fails with. With the
+   * new password stored before `manager.destroyAll`, no sign-in with the old one
+   * outlives it, whatever the order.
+   *
+   * @default {undefined}
+   */
+  readonly stillValid?: (() => Promise<boolean> | boolean) | undefined;
 }
 
 /** The most characters of a principal or a label. */
@@ -92,27 +110,27 @@ export class Session<Data extends object = AnyData> {
    * its whole life. It opens nothing and may be logged.
    */
   get id(): string {
-    return ownText(this.#draft.id);
+    return this.#look().id;
   }
 
   /** Whether the request came without a session that still lives. */
   get isNew(): boolean {
-    return this.#draft.isNew;
+    return this.#look().isNew;
   }
 
   /** Who is signed in, or `undefined`. */
   get principal(): string | undefined {
-    return this.#draft.principal;
+    return this.#look().principal;
   }
 
   /** What the session is called in the list of the user's devices. */
   get label(): string | undefined {
-    return this.#draft.label;
+    return this.#look().label;
   }
 
   /** When the session was created, in milliseconds since the Unix epoch. */
   get createdAt(): number {
-    return this.#draft.createdAt;
+    return this.#look().createdAt;
   }
 
   /**
@@ -120,7 +138,7 @@ export class Session<Data extends object = AnyData> {
    * milliseconds since the Unix epoch.
    */
   get accessedAt(): number {
-    return this.#draft.accessedAt;
+    return this.#look().accessedAt;
   }
 
   /**
@@ -128,7 +146,7 @@ export class Session<Data extends object = AnyData> {
    * epoch.
    */
   get expiresAt(): number {
-    return this.#draft.deadline(this.#draft.arrival.at);
+    return this.#look().expiresAt;
   }
 
   /**
@@ -136,7 +154,16 @@ export class Session<Data extends object = AnyData> {
    * the Unix epoch; `undefined` for a visitor.
    */
   get authenticatedAt(): number | undefined {
-    return this.#draft.authenticatedAt;
+    return this.#look().authenticatedAt;
+  }
+
+  /**
+   * Why the request's cookie did not open a session: for a page that says "your
+   * session has expired" (`"unknown"`) or "somebody had a copy of your cookie"
+   * (`"reused"`). `undefined` if there was no cookie, or it opened one.
+   */
+  get refusal(): RefusalReason | undefined {
+    return this.#look().refusal;
   }
 
   /**
@@ -144,11 +171,34 @@ export class Session<Data extends object = AnyData> {
    * again before something delicate if not (step-up authentication, ASVS 7.5).
    *
    * @param seconds How long ago it may be.
+   * @throws {TypeError} If `seconds` is no number.
+   * @throws {RangeError} If `seconds` exceeds the session's absolute timeout, as
+   * milliseconds would.
    */
   isFresh(seconds: number): boolean {
-    const { authenticatedAt, arrival } = this.#draft;
+    const { authenticatedAt, arrivedAt, lifetime } = this.#look();
+    checkFreshness(seconds, lifetime.absoluteTimeout);
     return authenticatedAt !== undefined &&
-      arrival.at - authenticatedAt < seconds * 1000;
+      arrivedAt - authenticatedAt < seconds * 1000;
+  }
+
+  /**
+   * Whether the session still lives: not after a sign-out here or elsewhere, a
+   * sign-in, an alarm, or a timeout; through renewals it does. Asks the store
+   * without showing a secret, so that a WebSocket or a stream that was begun long
+   * ago can ask, and prolongs nothing. A session that is not stored does not.
+   *
+   * @throws {SessionError} With code `"store-failed"`, `"timeout"` or
+   * `"corrupt"`, if the store cannot tell.
+   */
+  async isAlive(): Promise<boolean> {
+    const draft = this.#look();
+    if (!draft.isStored || draft.isEnding) return false;
+    const { gateway, settings } = draft.context;
+    const { family } = draft;
+    const found = gateway.read(draft.key, settings.now());
+    const record = isPromise(found) ? await found : found;
+    return record?.family === family;
   }
 
   /**
@@ -159,17 +209,17 @@ export class Session<Data extends object = AnyData> {
    * `Set` or `Uint8Array` is a copy: changing it changes nothing.
    */
   get<Key extends KeyOf<Data>>(key: Key): Output<Data, Key> {
-    return viewed(this.#draft.read(key)) as Output<Data, Key>;
+    return viewed(this.#look().read(key)) as Output<Data, Key>;
   }
 
   /** Whether there is a value under a key. */
   has(key: KeyOf<Data>): boolean {
-    return this.#draft.read(key) !== undefined;
+    return this.#look().read(key) !== undefined;
   }
 
   /** The keys that have a value, in no promised order. */
   keys(): KeyOf<Data>[] {
-    return this.#draft.keys() as KeyOf<Data>[];
+    return this.#look().keys() as KeyOf<Data>[];
   }
 
   /**
@@ -228,13 +278,18 @@ export class Session<Data extends object = AnyData> {
    * Changes a value in one atomic step: reads it from the store, calls
    * `change`, writes what it returns, and goes around again if another request
    * wrote in between. Takes effect at once, also after the session was
-   * committed, and counts as an access. On a session that is not stored yet it
-   * is the same as `set`.
+   * committed. On a session that is not stored yet it is the same as `set`.
+   *
+   * One that is not awaited is waited for by the commit, and its failure is an
+   * event alone.
    *
    * @param key The key, any string.
-   * @param change Gets the present value and returns the new one, or
-   * `undefined` to remove it. Synchronous; may be called several times.
+   * @param change Gets the present value and returns the new one, or `REMOVED`
+   * to remove it. Synchronous; may be called several times. A `Map`, a `Set`, a
+   * `Date` or a `Uint8Array` that it gets is a copy, to be changed and returned.
    * @returns The new value.
+   * @throws {TypeError} If `change` returns nothing, a promise, or what cannot be
+   * stored.
    * @throws {SessionError} With code `"gone"`, if the session has ended;
    * `"conflict"`, if it lost 100 times in a row; `"too-large"`.
    *
@@ -249,39 +304,50 @@ export class Session<Data extends object = AnyData> {
    * assertEquals(session.get("hits"), 1);
    * ```
    */
-  async update<Key extends KeyOf<Data>>(
+  update<Key extends KeyOf<Data>>(
     key: Key,
     change: (
-      value: Output<Data, Key>,
-    ) => Input<Data, Key> | undefined,
+      value: Present<Data, Key>,
+    ) => Input<Data, Key> | typeof REMOVED,
   ): Promise<Output<Data, Key>> {
-    const value = await updateAtomically(
-      this.#draft,
-      checkKey(key),
-      (stored) => change(stored as Output<Data, Key>),
-    );
-    return value as Output<Data, Key>;
+    const draft = this.#look();
+    const update = async () =>
+      await updateAtomically(
+        draft,
+        checkKey(key),
+        (stored) => change(stored as Present<Data, Key>),
+      );
+    return draft.track(update()) as Promise<Output<Data, Key>>;
   }
 
   /**
-   * Replaces the token: from the commit on, the old cookie is worth nothing.
-   * Call it whenever privileges change; `signIn` does by itself.
+   * Replaces the secret in the cookie.
    *
-   * @param options `reauthenticated` says that the user has just proven again
-   * who they are: sets `authenticatedAt` and starts the absolute timeout anew.
+   * With `reauthenticated` the user has just proven again who they are: whatever
+   * cookie there was before opens nothing from the commit on, `authenticatedAt`
+   * is now, and the absolute timeout starts anew.
+   *
+   * Without, it is "renew now": the old secret goes on working until the new one
+   * is first used and for `renewGrace` seconds after, so that requests under way
+   * are not lost, and who else holds it is found out by its next use. It does
+   * nothing while a renewal is under way already or is that fresh.
+   *
    * @throws {TypeError} If nobody is signed in to be `reauthenticated`.
    * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
    * too late.
    */
   regenerate(options: { readonly reauthenticated?: boolean } = {}): void {
-    checkOptionNames("regenerate session", options, ["reauthenticated"]);
-    const { reauthenticated = false } = options;
-    if (reauthenticated && this.principal === undefined) {
+    const { reauthenticated = false } = ownOptions(
+      "regenerate session",
+      options,
+      ["reauthenticated"],
+    );
+    if (reauthenticated && this.#draft.principal === undefined) {
       throw new TypeError(
         "Cannot regenerate session: nobody is signed in who could be reauthenticated",
       );
     }
-    this.#draft.renew(reauthenticated);
+    this.#draft.renew(reauthenticated ? "reauthenticate" : "renew");
   }
 
   /**
@@ -299,10 +365,19 @@ export class Session<Data extends object = AnyData> {
    */
   signIn(principal: string, options: SignInOptions = {}): void {
     checkPrincipal(principal);
-    checkOptionNames("sign in", options, ["label"]);
+    const { label, stillValid } = ownOptions("sign in", options, SIGN_IN_NAMES);
+    if (stillValid !== undefined && typeof stillValid !== "function") {
+      throw new TypeError(
+        `Cannot sign in: stillValid must be a function: received ${typeof stillValid}`,
+      );
+    }
     // A label is often what a client calls itself, so it never fails.
-    const label = options.label?.slice(0, MAX_NAME_LENGTH);
-    this.#draft.signIn(principal, label === "" ? undefined : label);
+    const shown = label?.slice(0, MAX_NAME_LENGTH).toWellFormed();
+    this.#draft.signIn({
+      principal,
+      label: shown === "" ? undefined : shown,
+      stillValid,
+    });
   }
 
   /**
@@ -314,38 +389,51 @@ export class Session<Data extends object = AnyData> {
    * too late.
    */
   lifetime(changes: Partial<Lifetime>): void {
-    checkOptionNames("change lifetime", changes, [
-      "idleTimeout",
-      "absoluteTimeout",
-      "persistent",
-    ]);
-    this.#draft.live(changes);
+    const given = Object.entries(
+      ownOptions("change lifetime", changes, LIFETIME_NAMES),
+    ).filter(([, value]) => value !== undefined);
+    if (given.length > 0) this.#draft.setLifetime(Object.fromEntries(given));
   }
 
   /**
-   * Ends the session for good, on every device that holds its cookie. Reads
-   * find nothing from now on. Safe to repeat.
+   * Ends the session for good, for whoever holds its cookie. Reads find nothing
+   * from now on. It is carried out even when the handler fails after it. Safe to
+   * repeat.
    *
    * @param options `clearSiteData` also makes the browser forget its cache, all
    * cookies and whatever scripts have stored for the site.
    * @throws {SessionError} With code `"committed"`, if it is too late.
    */
   destroy(options: { readonly clearSiteData?: boolean } = {}): void {
-    checkOptionNames("destroy session", options, ["clearSiteData"]);
-    this.#draft.destroy(options.clearSiteData ?? false);
+    const { clearSiteData = false } = ownOptions("destroy session", options, [
+      "clearSiteData",
+    ]);
+    this.#draft.end(clearSiteData ? "session-and-site-data" : "session");
+  }
+
+  /**
+   * Drops what this request changed, as a handler that throws does: `set`,
+   * `delete`, `signIn`, `regenerate`, `lifetime`, and a new session. `destroy` is
+   * carried out, and an `update` of a stored session has been already.
+   *
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   */
+  discard(): void {
+    this.#draft.discard();
   }
 
   /**
    * A value for a hidden field of a form, which shows that the form came from a
    * page of this session. Different in each response, valid until the user signs
-   * in or the token is regenerated. A new session is stored for it.
+   * in or proves again who they are. A new session is stored for it.
    *
    * @returns 86 characters of base64url.
    * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
    * too late for a session that is not stored.
    */
   formToken(): string {
-    const draft = this.#draft;
+    const draft = this.#look();
     if (!draft.isStored) draft.checkChangeable("make form token");
     return makeFormToken(draft.formFamily());
   }
@@ -356,19 +444,20 @@ export class Session<Data extends object = AnyData> {
    * @param value The field's value, whatever it is.
    */
   checkFormToken(value: unknown): boolean {
-    const draft = this.#draft;
-    const hasCookie = !draft.isNew || draft.superseded !== undefined;
+    const draft = this.#look();
+    const { standing } = draft.opening;
+    const hasCookie = standing === "opened" || standing === "superseded";
     return hasCookie && checkFormToken(draft.formFamily(), value);
   }
 
   /** What may be known of the session: never its data, never its token. */
   toJSON(): { id: string; isNew: boolean } {
-    return { id: this.id, isNew: this.isNew };
+    return { id: this.#draft.id, isNew: this.#draft.isNew };
   }
 
   /** `Session` and the id. */
   toString(): string {
-    return `Session ${this.id}`;
+    return `Session ${this.#draft.id}`;
   }
 
   /** @ignore The form that `console.log` prints on Node and Bun. */
@@ -380,6 +469,37 @@ export class Session<Data extends object = AnyData> {
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }
+
+  /** The draft, and the note that the answer will depend on it. */
+  #look(): Draft {
+    return this.#draft.look();
+  }
+}
+
+const SIGN_IN_NAMES: readonly string[] = Object.keys(
+  { label: 1, stillValid: 1 } satisfies Record<keyof SignInOptions, 1>,
+);
+
+const LIFETIME_NAMES: readonly string[] = Object.keys(
+  {
+    idleTimeout: 1,
+    absoluteTimeout: 1,
+    persistent: 1,
+  } satisfies Record<keyof Lifetime, 1>,
+);
+
+function checkFreshness(seconds: number, most: number): void {
+  if (typeof seconds !== "number" || Number.isNaN(seconds)) {
+    throw new TypeError(
+      `Cannot tell whether session is fresh: it takes a number of seconds: received ${
+        typeof seconds === "number" ? seconds : typeof seconds
+      }`,
+    );
+  }
+  if (seconds <= most) return;
+  throw new RangeError(
+    `Cannot tell whether session is fresh: it takes seconds, at most the absolute timeout (${most}): received ${seconds}`,
+  );
 }
 
 function checkKey<Key extends string>(key: Key): Key {
@@ -393,6 +513,11 @@ function checkPrincipal(principal: string): void {
   if (typeof principal !== "string" || principal === "") {
     throw new TypeError(
       "Cannot sign in: principal must be a string that is not empty",
+    );
+  }
+  if (!principal.isWellFormed()) {
+    throw new TypeError(
+      "Cannot sign in: principal must be well-formed Unicode: received one with a lone surrogate",
     );
   }
   if (principal.length > MAX_NAME_LENGTH) {

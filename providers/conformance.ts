@@ -18,11 +18,15 @@
  */
 import type { Awaitable, Provider } from "../core/provider.ts";
 import { collectionChecks } from "./conformance/collection.ts";
+import { destroyChecks } from "./conformance/destroy.ts";
 import { existenceChecks } from "./conformance/existence.ts";
+import { fieldChecks } from "./conformance/fields.ts";
+import { guardChecks } from "./conformance/guard.ts";
 import { managerChecks } from "./conformance/manager.ts";
 import { principalChecks } from "./conformance/principal.ts";
 import { raceChecks } from "./conformance/race.ts";
 import { type Checks, Stage } from "./conformance/stage.ts";
+import { timeChecks } from "./conformance/times.ts";
 import { updateChecks } from "./conformance/update.ts";
 import { valueChecks } from "./conformance/value.ts";
 
@@ -61,7 +65,11 @@ export function conformance(makeProvider: MakeProvider): ConformanceCheck[] {
   const all: Checks = {
     ...existenceChecks,
     ...valueChecks,
+    ...fieldChecks,
     ...updateChecks,
+    ...timeChecks,
+    ...guardChecks,
+    ...destroyChecks,
     ...collectionChecks,
     ...principalChecks,
     ...raceChecks,

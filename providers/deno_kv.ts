@@ -40,39 +40,56 @@
  *
  * @module
  */
-import { encode } from "../core/value/codec.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { ownOptions } from "../core/option_names.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   Provider,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { applied, isGuardMet } from "../core/store/record.ts";
 import { register } from "../core/registry.ts";
-import { KEPT_LENGTH, WriteIds } from "../core/store/write_ids.ts";
+import {
+  expiryOf,
+  guardFailure,
+  summaryOf,
+  toRecord,
+} from "../core/store/record.ts";
+import { KEPT_LENGTH, mintWriteId } from "../core/store/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
 import { idOf, Keys } from "./deno_kv/keys.ts";
-import { PrincipalIndex, type Replacement } from "./deno_kv/principal_index.ts";
+import { readPage } from "./deno_kv/page.ts";
+import {
+  inParts,
+  MAX_CHECKS,
+  PrincipalIndex,
+  type Replacement,
+} from "./deno_kv/principal_index.ts";
 import { lifetime, type Put, withPuts } from "./deno_kv/put.ts";
 import { RecentRecords } from "./deno_kv/recent_records.ts";
 import {
   ABSENT,
-  hasWrite,
-  principalOf,
+  changed,
+  dataBytes,
+  isMet,
+  isOver,
+  isTheirs,
   readLive,
   readStored,
   recordOf,
-  type Stored,
   toBytes,
   type Version,
 } from "./deno_kv/record.ts";
 import { repeated } from "./deno_kv/repeated.ts";
+import { checkPrefix, readUrl } from "./deno_kv/source.ts";
+import { type Planner, said, write } from "./deno_kv/write.ts";
 
 export type {
   DenoKv,
@@ -93,7 +110,7 @@ export interface DenoKvProviderOptions {
 }
 
 /** How many sessions go into one atomic write of `clear`, two keys for each. */
-const CLEAR_BATCH = 50;
+const CLEAR_BATCH = 100;
 
 /**
  * Sessions in Deno KV, one key each, and one more in an index for each that has
@@ -102,27 +119,30 @@ const CLEAR_BATCH = 50;
  * written, for as long again or an hour, whichever is more, and for another day,
  * because clocks differ: so it need not be written each time. One whose record is
  * no longer there is removed by the next `list` or `destroyAll`, which read the
- * records of all entries, ten in a round trip.
+ * records of all entries, 500 at a time.
  *
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
  * read shortly before is tried first, so that a request which reads and writes
  * costs two round trips.
  *
+ * `destroyAll` ends a hundred sessions in one atomic operation, or each by itself
+ * where one of them changes in that moment.
+ *
  * The client of a remote database may send a write again whose answer was lost:
  * each of a session's last four writes is known again and not done twice. Of an
- * end that was lost nothing is left to know it by: `destroy` may answer `false`
- * then, and `destroyAll` count too few.
+ * end that was lost nothing is left to know it by, because ending leaves nothing
+ * in the store: `destroy` may answer `"absent"` then, and `destroyAll` count too
+ * few. The sessions have ended all the same.
  *
- * The record's own deadline decides whether it is there. Deno KV removes it at
- * some time after, so `gc` has nothing to do and answers 0.
+ * The record's own fields decide whether it is there. Deno KV removes it at some
+ * time after, so `gc` has nothing to do and answers 0.
  */
 export class DenoKvProvider implements Provider {
   readonly #keys: Keys;
   readonly #index: PrincipalIndex;
   readonly #connection: Connection;
   readonly #recent = new RecentRecords();
-  readonly #writeIds = new WriteIds();
 
   /**
    * A provider on a database.
@@ -138,28 +158,32 @@ export class DenoKvProvider implements Provider {
     source?: DenoKv | string | undefined,
     options: DenoKvProviderOptions = {},
   ) {
-    const { prefix = "session", ...others } = options;
-    checkOptionNames("create DenoKvProvider", others, []);
+    const doing = "create DenoKvProvider";
+    const { prefix = "session" } = ownOptions(doing, options, ["prefix"]);
     this.#keys = new Keys(checkPrefix(prefix));
     this.#index = new PrincipalIndex(this.#keys);
     this.#connection = new Connection(source);
   }
 
-  /** {@inheritDoc Provider.create} */
+  /**
+   * {@inheritDoc Provider.create}
+   *
+   * @throws {SessionError} With code `"too-large"`, if it takes more bytes than
+   * Deno KV stores under one key.
+   */
   async create(
     id: string,
     record: NewSessionRecord,
     now: number,
   ): Promise<boolean> {
-    const after = { ...record, version: 1 };
-    const data = encode(record.data);
-    return await this.#write(id, ABSENT, (entry, writeId, wasRefused) => {
+    const after = toRecord(record, 1);
+    const data = dataBytes(after.data);
+    const writeId = mintWriteId();
+    return await this.#write(id, ABSENT, writeId, (entry, wasRefused) => {
       // Nobody else has this id: what is gone was this session, and has ended.
-      if (wasRefused && entry.versionstamp === null) return { answer: true };
-      const before = readStored(entry)?.header;
-      if (before !== undefined && before.expiresAt > now) {
-        return { answer: false };
-      }
+      if (wasRefused && entry.versionstamp === null) return said(true);
+      if (readLive(id, entry, now) !== undefined) return said(false);
+      const before = readStored(entry)?.fields;
       const puts = this.#puts({ id, before, after, writeId, now }, data);
       return { answer: true, puts };
     });
@@ -169,54 +193,69 @@ export class DenoKvProvider implements Provider {
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const kv = await this.#connection.open();
     const entry = await kv.get(this.#keys.record(id));
-    const record = readLive(entry, now);
-    if (record !== undefined) this.#recent.remember(id, entry);
+    const stored = readLive(id, entry, now);
+    if (stored === undefined) return undefined;
+    const record = recordOf(id, stored);
+    this.#recent.remember(id, entry);
     return record;
   }
 
-  /** {@inheritDoc Provider.update} */
+  /**
+   * {@inheritDoc Provider.update}
+   *
+   * @throws {SessionError} With code `"too-large"`, if it then takes more bytes
+   * than Deno KV stores under one key.
+   */
   async update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): Promise<UpdateResult> {
-    return await this.#write(id, this.#recent.recall(id), (entry, writeId) => {
-      const stored = readStored(entry);
-      if (!isLive(stored, now)) return { answer: "gone" };
-      const before = stored.header;
-      if (!isGuardMet(before, guard, now)) return { answer: "gone" };
-      if (guard.version !== undefined && guard.version !== before.version) {
-        return { answer: "conflict" };
-      }
-      const after = applied(recordOf(stored), change, now);
-      const data = encode(after.data);
+    const writeId = mintWriteId();
+    const guess = this.#recent.recall(id);
+    return await this.#write<UpdateResult>(id, guess, writeId, (entry) => {
+      const stored = readLive(id, entry, now);
+      if (stored === undefined) return said("gone");
+      const { header, fields: before } = stored;
+      const failure = guardFailure(header, guard);
+      if (failure !== undefined) return said(failure);
+      const { after, data } = changed(id, stored, change, now);
       const puts = this.#puts({ id, before, after, writeId, now }, data);
       return { answer: "done", puts };
     });
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
-    return await this.#write(id, this.#recent.recall(id), (entry) => {
-      const stored = readStored(entry);
-      if (!isLive(stored, now)) return { answer: false };
-      const { header: before, data } = stored;
-      const after = {
-        ...before,
-        accessedAt: now,
-        expiresAt: Math.max(before.expiresAt, expiresAt),
-      };
-      const puts = this.#puts({ id, before, after, now }, data);
+  async touch(id: string, now: number): Promise<boolean> {
+    const guess = this.#recent.recall(id);
+    const writeId = undefined;
+    return await this.#write(id, guess, writeId, (entry) => {
+      const stored = readLive(id, entry, now);
+      if (stored === undefined) return said(false);
+      const { header, fields: before, data } = stored;
+      if (now <= header.accessedAt) return said(true);
+      const after = { ...header, accessedAt: now };
+      const puts = this.#puts({ id, before, after, writeId, now }, data);
       return { answer: true, puts };
     });
   }
 
   /** {@inheritDoc Provider.destroy} */
-  async destroy(id: string): Promise<boolean> {
-    return await this.#write(id, this.#recent.recall(id), (entry) => {
-      if (entry.versionstamp === null) return { answer: false };
-      return { answer: true, puts: this.#removals(id, principalOf(entry)) };
+  async destroy(
+    id: string,
+    guard: Guard,
+    now: number,
+  ): Promise<DestroyResult> {
+    const guess = this.#recent.recall(id);
+    return await this.#write<DestroyResult>(id, guess, undefined, (entry) => {
+      const stored = readStored(entry);
+      if (stored === undefined) return said("absent");
+      const isAbsent = isOver(stored, now);
+      if (!isMet(stored, guard)) return said(isAbsent ? "absent" : "refused");
+      const puts = this.#removals(id, stored.fields.principal);
+      // By another machine's clock it may still have some time to live.
+      return { answer: isAbsent ? "absent" : "done", puts };
     });
   }
 
@@ -231,21 +270,22 @@ export class DenoKvProvider implements Provider {
   }
 
   /** {@inheritDoc Provider.list} */
-  async list(
-    principal: string,
-    now: number,
-  ): Promise<readonly StoredSession[]> {
-    const live: StoredSession[] = [];
+  async list(principal: string, now: number): Promise<SessionList> {
+    const sessions: SessionSummary[] = [];
+    const unreadable: string[] = [];
     const kv = await this.#connection.open();
     for await (const entries of this.#index.recordsOf(kv, principal)) {
       for (const entry of entries) {
-        const record = readLive(entry, now);
+        const stored = readStored(entry);
+        if (stored === undefined || isOver(stored, now)) continue;
         // It may have changed hands since its id was read.
-        if (record?.principal !== principal) continue;
-        live.push({ id: idOf(entry), record });
+        if (!isTheirs(stored, principal)) continue;
+        const id = idOf(entry);
+        if (stored.header === undefined) unreadable.push(id);
+        else sessions.push(summaryOf(id, stored.header));
       }
     }
-    return live;
+    return { sessions, unreadable };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
@@ -253,11 +293,15 @@ export class DenoKvProvider implements Provider {
     let count = 0;
     const kv = await this.#connection.open();
     for await (const entries of this.#index.recordsOf(kv, principal)) {
-      const others = entries.filter((entry) => idOf(entry) !== except);
-      const ended = await Promise.all(
-        others.map((entry) => this.#destroyOf(entry, principal)),
+      const theirs = entries.filter((entry) => {
+        const stored = readStored(entry);
+        return stored !== undefined && isTheirs(stored, principal) &&
+          idOf(entry) !== except;
+      });
+      const ending = inParts(theirs, MAX_CHECKS).map((some) =>
+        this.#endAll(kv, some, principal)
       );
-      count += ended.filter((isEnded) => isEnded).length;
+      for (const ended of await Promise.all(ending)) count += ended;
     }
     return count;
   }
@@ -268,15 +312,20 @@ export class DenoKvProvider implements Provider {
     let count = 0;
     let cursor: string | undefined;
     do {
-      const entries = await this.#page(kv, cursor, CLEAR_BATCH);
+      const page = await readPage(
+        { kv, keys: this.#keys },
+        cursor,
+        CLEAR_BATCH,
+      );
+      const { entries } = page;
       const removals = entries.flatMap((entry) =>
-        this.#removals(idOf(entry), principalOf(entry))
+        this.#removals(idOf(entry), readStored(entry)?.fields.principal)
       );
       await repeated(async () => {
         return { answer: await withPuts(kv.atomic(), removals).commit() };
       });
       count += entries.length;
-      cursor = lastId(entries, CLEAR_BATCH);
+      cursor = page.next;
     } while (cursor !== undefined);
     return count;
   }
@@ -288,19 +337,20 @@ export class DenoKvProvider implements Provider {
     now: number,
   ): Promise<ScanPage> {
     const kv = await this.#connection.open();
-    const entries = await this.#page(kv, cursor, limit);
+    const page = await readPage({ kv, keys: this.#keys }, cursor, limit);
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
-    for (const entry of entries) {
+    for (const entry of page.entries) {
       const id = idOf(entry);
       try {
-        const record = readLive(entry, now);
-        if (record !== undefined) sessions.push({ id, record });
+        const stored = readLive(id, entry, now);
+        if (stored === undefined) continue;
+        sessions.push({ id, record: recordOf(id, stored) });
       } catch {
         unreadable.push(id);
       }
     }
-    return { sessions, unreadable, next: lastId(entries, limit) };
+    return { sessions, unreadable, next: page.next };
   }
 
   /** Closes the database if the provider opened it. Twice is safe. */
@@ -309,59 +359,65 @@ export class DenoKvProvider implements Provider {
     await this.#connection.close();
   }
 
-  /**
-   * Works out a write from a record and does it, unless the record has changed
-   * in between: then all over again. To write nothing is no answer to a record
-   * that may be outdated, so `guess` counts only if its write succeeds.
-   *
-   * The client of a remote database sends a write again whose answer was lost,
-   * and then refuses one that was done, because the record has changed.
-   */
   async #write<T>(
     id: string,
     guess: Version | undefined,
-    plan: (entry: Version, writeId: string, wasRefused: boolean) => Plan<T>,
+    writeId: string | undefined,
+    planFor: Planner<T>,
   ): Promise<T> {
     const kv = await this.#connection.open();
     const key = this.#keys.record(id);
-    const writeId = this.#writeIds.next();
-    let refused: { readonly answer: T } | undefined;
-    return await repeated(async (isFirst) => {
-      const isGuess = isFirst && guess !== undefined;
-      const entry = isGuess ? guess : await kv.get(key);
-      if (refused !== undefined && hasWrite(entry, writeId)) return refused;
-      const { answer, puts } = plan(entry, writeId, refused !== undefined);
-      if (puts === undefined) return isGuess ? undefined : { answer };
-      const { versionstamp } = entry;
-      const atomic = kv.atomic().check({ key, versionstamp });
-      const { ok } = await withPuts(atomic, puts).commit();
-      if (ok) return { answer };
-      refused = { answer };
-      return undefined;
+    return await write(kv, { id, key, guess, writeId }, planFor);
+  }
+
+  /**
+   * Ends sessions in one step, or each by itself if any of them has changed.
+   *
+   * @param entries No more than one atomic operation checks.
+   * @returns How many it ended.
+   */
+  async #endAll(
+    kv: DenoKv,
+    entries: readonly DenoKvEntry[],
+    principal: string,
+  ): Promise<number> {
+    const removals = entries.flatMap((entry) =>
+      this.#removals(idOf(entry), principal)
+    );
+    const { ok } = await repeated(async () => {
+      const atomic = entries.reduce((checks, entry) => {
+        const key = this.#keys.record(idOf(entry));
+        return checks.check({ key, versionstamp: entry.versionstamp });
+      }, kv.atomic());
+      return { answer: await withPuts(atomic, removals).commit() };
     });
+    if (ok) return entries.length;
+    const ended = await Promise.all(
+      entries.map((entry) => this.#destroyOf(entry, principal)),
+    );
+    return ended.filter((isEnded) => isEnded).length;
   }
 
   /** Ends a session unless it has changed hands. */
-  async #destroyOf(found: DenoKvEntry, principal: string): Promise<boolean> {
-    const id = idOf(found);
-    return await this.#write(id, found, (entry) => {
-      // One that cannot be read is theirs as far as anybody knows.
-      const owner = principalOf(entry, principal);
-      if (entry.versionstamp === null || owner !== principal) {
-        return { answer: false };
+  async #destroyOf(guess: DenoKvEntry, principal: string): Promise<boolean> {
+    const id = idOf(guess);
+    return await this.#write(id, guess, undefined, (entry) => {
+      const stored = readStored(entry);
+      if (stored === undefined || !isTheirs(stored, principal)) {
+        return said(false);
       }
       return { answer: true, puts: this.#removals(id, principal) };
     });
   }
 
   /** What replaces a record, and keeps the index of principals true. */
-  #puts(write: Write, data: string): readonly Put[] {
+  #puts(write: Write, data: Uint8Array): readonly Put[] {
     const { id, before, after, writeId = "", now } = write;
     const { indexedUntil, puts } = this.#index.changeFor(write);
     const key = this.#keys.record(id);
     const writeIds = (writeId + (before?.writeIds ?? "")).slice(0, KEPT_LENGTH);
-    const value = toBytes({ ...after, indexedUntil, writeIds }, data);
-    const expireIn = lifetime(after.expiresAt, now);
+    const value = toBytes(id, { ...after, indexedUntil, writeIds }, data);
+    const expireIn = lifetime(expiryOf(after), now);
     return [{ key, value, expireIn }, ...puts];
   }
 
@@ -370,81 +426,14 @@ export class DenoKvProvider implements Provider {
     if (principal === undefined) return [record];
     return [record, { key: this.#keys.index(principal, id) }];
   }
-
-  /** The records that follow an id, in the order of their ids. */
-  async #page(
-    kv: DenoKv,
-    after: string | undefined,
-    limit: number,
-  ): Promise<readonly DenoKvEntry[]> {
-    const prefix = this.#keys.record();
-    const selector = after === undefined
-      ? { prefix }
-      // Nothing comes between a text and itself with a zero behind it.
-      : { prefix, start: this.#keys.record(`${after}\0`) };
-    const entries: DenoKvEntry[] = [];
-    for await (const entry of kv.list(selector, { limit })) entries.push(entry);
-    return entries;
-  }
 }
 
 interface Write extends Replacement {
-  /** Left out for a write that may as well be done twice. */
-  readonly writeId?: string;
+  /** `undefined` for a write that may as well be done twice. */
+  readonly writeId: string | undefined;
 }
 
-/** How to answer a call, and what has to be written for that. */
-interface Plan<T> {
-  readonly answer: T;
-  readonly puts?: readonly Put[];
-}
-
-function isLive(stored: Stored | undefined, now: number): stored is Stored {
-  return stored !== undefined && stored.header.expiresAt > now;
-}
-
-/** Where the next page begins; `undefined` after the last one. */
-function lastId(
-  entries: readonly DenoKvEntry[],
-  limit: number,
-): string | undefined {
-  const last = entries.length < limit ? undefined : entries.at(-1);
-  return last === undefined ? undefined : idOf(last);
-}
-
-function checkPrefix(prefix: unknown): string {
-  const isPrefix = typeof prefix === "string" && prefix.length > 0 &&
-    prefix.length <= 256;
-  if (isPrefix) return prefix;
-  throw new TypeError(
-    `Cannot create DenoKvProvider: prefix must be 1 to 256 characters: received ${
-      typeof prefix === "string" ? prefix.length : typeof prefix
-    }`,
-  );
-}
-
-/** Reads `deno-kv:./sessions.db?prefix=admin`. */
-function fromUrl(url: URL | undefined): DenoKvProvider {
-  if (url === undefined) return new DenoKvProvider();
-  if (url.host !== "" || url.hash !== "") {
-    throw new TypeError(
-      "Cannot open provider deno-kv: its URL must be deno-kv: and a path, or deno-kv: and the URL of a database",
-    );
-  }
-  const options = Object.fromEntries(url.searchParams);
-  return new DenoKvProvider(sourceOf(url.pathname), options);
-}
-
-function sourceOf(path: string): string | undefined {
-  if (path === "") return undefined;
-  if (/^https?:/.test(path)) return path;
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    throw new TypeError(
-      "Cannot open provider deno-kv: a percent sign in its path must be written %25",
-    );
-  }
-}
-
-register("deno-kv", fromUrl);
+register("deno-kv", (url) => {
+  const { path, options } = readUrl(url);
+  return new DenoKvProvider(path, options);
+});

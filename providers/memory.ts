@@ -21,20 +21,29 @@
  */
 import { SessionError } from "../core/errors.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   Provider,
   RemovalObserver,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { applied, isGuardMet, toRecord } from "../core/store/record.ts";
+import {
+  absoluteExpiryOf,
+  applied,
+  guardFailure,
+  isLive,
+  summaryOf,
+  toRecord,
+} from "../core/store/record.ts";
+import { ownOf } from "../core/option_names.ts";
 import { register } from "../core/registry.ts";
 import { dataSize } from "../core/value/size.ts";
-import { LinkedList } from "./memory/linked_list.ts";
 import {
   type MemoryProviderOptions,
   readUrl,
@@ -42,14 +51,22 @@ import {
 } from "./memory/bounds.ts";
 import { growthOf } from "./memory/growth.ts";
 import { checkId, IdTable } from "./memory/id_table.ts";
-import { Lanes } from "./memory/lanes.ts";
+import {
+  ESTABLISHED,
+  type Kind,
+  Lanes,
+  PROBATION,
+  SIGNED_IN,
+} from "./memory/lanes.ts";
 import { PrincipalIndex } from "./memory/principal_index.ts";
+import { type RemovalReason, Removals } from "./memory/removals.ts";
+import { touchedAt } from "./memory/touched.ts";
 import {
   ACCESSED_AT,
+  AHEAD,
   BYTES,
-  ESTABLISHED,
-  EXPIRES_AT,
-  SIGNED_IN,
+  ENDS_AT,
+  IDLE_TIME,
   Slots,
   TOUCHED,
 } from "./memory/slots.ts";
@@ -82,7 +99,13 @@ export interface MemoryProviderStats {
  * `create`, `read`, `update`, `touch` and `destroy` take constant time beside
  * the size of what they write, and `gc` takes time in what it removes, not in
  * what it keeps. The lists are ordered because all sessions in one have the same
- * idle timeout; a distinct idle timeout costs two lists, so have a handful.
+ * idle timeout. Each distinct idle timeout costs up to three lists, and a call
+ * that makes, empties or looks for a list takes logarithmic time in how many
+ * there are.
+ *
+ * When there is no room, sessions that expired go first, then visitors that
+ * never came back, then visitors that did, and those that somebody is signed in
+ * with go last; of each kind the stalest first.
  *
  * Room once taken is kept: beside the records 80 bytes for each of the most
  * sessions that there were, from the 1,025th on in pages for 16,384.
@@ -95,17 +118,13 @@ export class MemoryProvider implements Provider {
 
   readonly #maxSessions: number;
   readonly #maxBytes: number;
-  readonly #observers = new Set<RemovalObserver>();
-  /** Sessions removed of which the observers have not been told. */
-  #untold: [reason: "expired" | "evicted", id: string][] = [];
+  readonly #removals = new Removals();
   #slots = new Slots();
   #ids = new IdTable(this.#slots);
   #lanes = new Lanes(this.#slots);
   #principals = new PrincipalIndex();
   #bytes = 0;
   #created = 0;
-  #expired = 0;
-  #evicted = 0;
   #isClosed = false;
 
   /**
@@ -129,103 +148,89 @@ export class MemoryProvider implements Provider {
   create(id: string, record: NewSessionRecord, now: number): boolean {
     checkId(id);
     const created = toRecord(record, 1);
-    if (this.#find(id, now) !== 0) return false;
+    this.#checkOpen();
+    const taken = this.#ids.find(id);
+    if (taken !== 0 && !this.#dropIfEnded(taken, now)) return false;
     const bytes = dataSize(created.data);
     this.#checkFits(bytes);
     this.#makeRoom(1, bytes, now);
     const slot = this.#slots.allocate();
     this.#ids.add(id, slot);
-    this.#lanes.admit(slot, created.idleTimeout);
     this.#slots.setWord(slot, BYTES, bytes);
+    this.#slots.setTime(slot, ACCESSED_AT, created.accessedAt);
     this.#store(slot, created);
+    this.#lanes.admit(slot, kindOf(created, PROBATION), idleTimeOf(created));
+    this.#index(created.principal, slot);
     this.#bytes += bytes;
     this.#created++;
-    this.#tellObservers();
+    this.#removals.tell();
     return true;
   }
 
   /** {@inheritDoc Provider.read} */
   read(id: string, now: number): SessionRecord | undefined {
-    const slot = this.#find(id, now);
-    if (slot !== 0) return this.#recordAt(slot);
-    this.#tellObservers();
-    return undefined;
+    const slot = this.#live(id, now);
+    return slot === 0 ? undefined : this.#recordAt(slot);
   }
 
   /** {@inheritDoc Provider.update} */
   update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): UpdateResult {
-    const slot = this.#find(id, now);
-    if (slot === 0) {
-      this.#tellObservers();
-      return "gone";
-    }
+    const slot = this.#live(id, now);
+    if (slot === 0) return "gone";
     const record = this.#slots.record(slot) as SessionRecord;
-    if (!isGuardMet(record, guard, now)) return "gone";
-    if (guard.version !== undefined && guard.version !== record.version) {
-      return "conflict";
-    }
-    const bytes = this.#slots.word(slot, BYTES);
-    const growth = growthOf(record.data, change);
-    if (growth > 0) this.#checkFits(bytes + growth);
-    this.#slots.setTime(slot, ACCESSED_AT, now);
-    const next = applied(record, change, now);
-    this.#lanes.promote(slot, record.idleTimeout, next.idleTimeout);
-    this.#makeRoom(0, growth, now, slot);
-    this.#unindex(slot);
-    this.#store(slot, next);
-    this.#slots.setWord(slot, BYTES, bytes + growth);
-    this.#bytes += growth;
-    this.#tellObservers();
-    return "done";
+    return guardFailure(record, guard) ??
+      this.#change(slot, record, ownOf(change), now);
   }
 
   /** {@inheritDoc Provider.touch} */
-  touch(id: string, expiresAt: number, now: number): boolean {
-    const slot = this.#find(id, now);
-    if (slot === 0) {
-      this.#tellObservers();
-      return false;
-    }
+  touch(id: string, now: number): boolean {
+    const slot = this.#live(id, now);
+    if (slot === 0) return false;
     const slots = this.#slots;
-    slots.setTime(slot, ACCESSED_AT, now);
-    if (slots.time(slot, EXPIRES_AT) < expiresAt) {
-      slots.setTime(slot, EXPIRES_AT, expiresAt);
+    if (slots.time(slot, ACCESSED_AT) < now) {
+      slots.setTime(slot, ACCESSED_AT, now);
+      slots.raise(slot, TOUCHED);
     }
-    slots.raise(slot, TOUCHED);
-    // Most came back before: no need to look at their record.
-    if (slots.hasFlag(slot, ESTABLISHED)) LinkedList.moveToFront(slots, slot);
-    else this.#lanes.promote(slot, this.#idleTimeoutOf(slot));
+    this.#lanes.use(slot);
     return true;
   }
 
   /** {@inheritDoc Provider.destroy} */
-  destroy(id: string): boolean {
-    this.#checkOpen();
-    const slot = this.#ids.find(id);
-    if (slot === 0) return false;
+  destroy(id: string, guard: Guard, now: number): DestroyResult {
+    const slot = this.#live(id, now);
+    if (slot === 0) return "absent";
+    const record = this.#slots.record(slot) as SessionRecord;
+    if (guardFailure(record, guard) !== undefined) return "refused";
     this.#remove(slot);
-    return true;
+    return "done";
   }
 
   /** {@inheritDoc Provider.gc} */
   gc(now: number, limit: number): number {
     this.#checkOpen();
     const removed = this.#collect(now, limit);
-    this.#tellObservers();
+    this.#removals.tell();
     return removed;
   }
 
   /** {@inheritDoc Provider.list} */
-  list(principal: string, now: number): readonly StoredSession[] {
+  list(principal: string, now: number): SessionList {
     this.#checkOpen();
-    return this.#principals.slotsOf(principal)
+    const sessions = this.#principals.slotsOf(principal)
       .filter((slot) => this.#isLive(slot, now))
-      .map((slot) => this.#sessionAt(slot));
+      .map((slot) => ({
+        ...summaryOf(
+          this.#ids.idOf(slot),
+          this.#slots.record(slot) as SessionRecord,
+        ),
+        accessedAt: this.#slots.time(slot, ACCESSED_AT),
+      }));
+    return { sessions, unreadable: [] };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
@@ -267,8 +272,7 @@ export class MemoryProvider implements Provider {
 
   /** {@inheritDoc Provider.observe} */
   observe(observer: RemovalObserver): () => void {
-    this.#observers.add(observer);
-    return () => this.#observers.delete(observer);
+    return this.#removals.observe(observer);
   }
 
   /** {@inheritDoc Provider.close} */
@@ -283,27 +287,49 @@ export class MemoryProvider implements Provider {
       sessions: this.#ids.size,
       bytes: this.#bytes,
       created: this.#created,
-      expired: this.#expired,
-      evicted: this.#evicted,
+      expired: this.#removals.count("expired"),
+      evicted: this.#removals.count("evicted"),
     };
   }
 
-  /** The slot of a live session, or 0; an expired one is removed on the way. */
+  /** The slot of a live session for a call that ends if there is none; or 0. */
+  #live(id: string, now: number): number {
+    const slot = this.#find(id, now);
+    if (slot === 0) this.#removals.tell();
+    return slot;
+  }
+
+  /** The slot of a live session, or 0; one that has ended is removed. */
   #find(id: string, now: number): number {
     this.#checkOpen();
     const slot = this.#ids.find(id);
     if (slot === 0 || this.#isLive(slot, now)) return slot;
-    this.#drop(slot, "expired");
+    this.#dropIfEnded(slot, now);
     return 0;
   }
 
-  #isLive(slot: number, now: number): boolean {
-    return this.#slots.time(slot, EXPIRES_AT) > now;
+  /** Leaves one that has not begun: it may be this call's clock that is wrong. */
+  #dropIfEnded(slot: number, now: number): boolean {
+    const hasEnded = this.#hasEnded(slot, now);
+    if (hasEnded) this.#drop(slot, "expired");
+    return hasEnded;
   }
 
-  /** In seconds. */
-  #idleTimeoutOf(slot: number): number {
-    return (this.#slots.record(slot) as SessionRecord).idleTimeout;
+  /** What `isLive` says of the record, mostly without a look at it. */
+  #isLive(slot: number, now: number): boolean {
+    if (this.#hasEnded(slot, now)) return false;
+    const accessedAt = this.#slots.time(slot, ACCESSED_AT);
+    // It began no later than it was last used.
+    if (accessedAt <= now && !this.#slots.hasFlag(slot, AHEAD)) return true;
+    const record = this.#slots.record(slot) as SessionRecord;
+    return isLive({ ...record, accessedAt }, now);
+  }
+
+  #hasEnded(slot: number, now: number): boolean {
+    const slots = this.#slots;
+    const idleTime = slots.time(slots.list(slot), IDLE_TIME);
+    return !(now < slots.time(slot, ACCESSED_AT) + idleTime &&
+      now < slots.time(slot, ENDS_AT));
   }
 
   #sessionAt(slot: number): StoredSession {
@@ -311,72 +337,98 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * The record of a slot. A touch writes two numbers and a flag, and whoever
-   * reads gets a record of their own then: one that is kept would be garbage
-   * with the next touch, but old by then, and so the dearest kind.
+   * The record of a slot. A touch writes a number and a flag, and whoever reads
+   * gets a record of their own then: one that is kept would be garbage with the
+   * next touch, but old by then, and so the dearest kind.
    */
   #recordAt(slot: number): SessionRecord {
     const slots = this.#slots;
     const record = slots.record(slot) as SessionRecord;
     if (!slots.hasFlag(slot, TOUCHED)) return record;
-    return toRecord(
-      record,
-      record.version,
-      slots.time(slot, ACCESSED_AT),
-      slots.time(slot, EXPIRES_AT),
-    );
+    return touchedAt(record, slots.time(slot, ACCESSED_AT));
   }
 
-  /** Puts a record into a slot that is in no index by principal. */
+  /** Puts a change into effect whose guard holds. */
+  #change(
+    slot: number,
+    record: SessionRecord,
+    change: SessionChange,
+    now: number,
+  ): "done" {
+    const slots = this.#slots;
+    const bytes = slots.word(slot, BYTES);
+    const growth = growthOf(record.data, change);
+    if (growth > 0) this.#checkFits(bytes + growth);
+    const isUse = change.isUse !== false;
+    const usedAt = Math.max(slots.time(slot, ACCESSED_AT), now);
+    const next = applied(record, change, usedAt);
+    const kind = kindOf(next, this.#kindAfter(slot, isUse));
+    if (growth > 0 && this.#bytes + growth > this.#maxBytes) {
+      // What is in no list is not evicted.
+      this.#lanes.remove(slot);
+      this.#makeRoom(0, growth, now);
+    }
+    if (isUse) {
+      slots.setTime(slot, ACCESSED_AT, usedAt);
+      slots.lower(slot, TOUCHED);
+    }
+    this.#store(slot, next);
+    this.#lanes.place(slot, kind, idleTimeOf(next), isUse);
+    if (next.principal !== record.principal) {
+      this.#unindex(record.principal, slot);
+      this.#index(next.principal, slot);
+    }
+    slots.setWord(slot, BYTES, bytes + growth);
+    this.#bytes += growth;
+    this.#removals.tell();
+    return "done";
+  }
+
+  /** The kind of a session after a change, if nobody is signed in then. */
+  #kindAfter(slot: number, isUse: boolean): Kind {
+    if (isUse) return ESTABLISHED;
+    return Math.min(this.#lanes.kindOf(slot), ESTABLISHED) as Kind;
+  }
+
+  /** Puts a record into a slot whose time of last use is set. */
   #store(slot: number, record: SessionRecord): void {
     const slots = this.#slots;
-    const { principal } = record;
     slots.setRecord(slot, record);
-    slots.setTime(slot, ACCESSED_AT, record.accessedAt);
-    slots.setTime(slot, EXPIRES_AT, record.expiresAt);
-    slots.lower(slot, TOUCHED | SIGNED_IN);
-    if (principal === undefined) return;
-    slots.raise(slot, SIGNED_IN);
-    this.#principals.add(principal, slot);
+    slots.setTime(slot, ENDS_AT, absoluteExpiryOf(record));
+    const begin = record.authenticatedAt ?? record.createdAt;
+    if (begin > slots.time(slot, ACCESSED_AT)) slots.raise(slot, AHEAD);
+    else slots.lower(slot, AHEAD);
   }
 
   #checkFits(bytes: number): void {
     const most = Math.min(this.#maxBytes, MAX_SESSION_BYTES);
     if (bytes <= most) return;
-    this.#tellObservers();
+    this.#removals.tell();
     throw new SessionError(
       "too-large",
       `Cannot store session: its data exceeds maxBytes (${most}): received ${bytes} bytes`,
     );
   }
 
-  /** Evicts until there is room for what comes; never `keep`. */
-  #makeRoom(sessions: number, bytes: number, now: number, keep?: number): void {
+  /** Evicts until there is room for what comes. */
+  #makeRoom(sessions: number, bytes: number, now: number): void {
     while (
       this.#ids.size + sessions > this.#maxSessions ||
       this.#bytes + bytes > this.#maxBytes
     ) {
-      if (this.#collect(now, 1, keep) > 0) continue;
-      const victim = this.#lanes.stalest("probation", keep) ||
-        this.#lanes.stalest("established", keep);
+      if (this.#collect(now, 1) > 0) continue;
+      const victim = this.#lanes.nextVictim();
       if (victim === 0) return;
       this.#drop(victim, "evicted");
     }
   }
 
   /** Removes sessions whose idle timeout has ended. */
-  #collect(now: number, limit: number, keep?: number): number {
-    const removed = this.#lanes.takeExpired(
-      now,
-      limit,
-      (slot) => {
-        this.#note("expired", slot);
-        this.#forgetSession(slot);
-      },
-      keep,
-    );
-    this.#expired += removed;
-    return removed;
+  #collect(now: number, limit: number): number {
+    return this.#lanes.takeExpired(now, limit, (slot) => {
+      this.#note("expired", slot);
+      this.#forgetSession(slot);
+    });
   }
 
   #forget(): void {
@@ -388,45 +440,38 @@ export class MemoryProvider implements Provider {
   }
 
   /** Removes a session of its own accord. */
-  #drop(slot: number, reason: "expired" | "evicted"): void {
+  #drop(slot: number, reason: RemovalReason): void {
     this.#note(reason, slot);
     this.#remove(slot);
-    if (reason === "expired") this.#expired++;
-    else this.#evicted++;
   }
 
-  #note(reason: "expired" | "evicted", slot: number): void {
-    if (this.#observers.size === 0) return;
-    this.#untold.push([reason, this.#ids.idOf(slot)]);
-  }
-
-  #tellObservers(): void {
-    if (this.#untold.length === 0) return;
-    const untold = this.#untold;
-    this.#untold = [];
-    for (const [reason, id] of untold) {
-      for (const observer of this.#observers) observer(reason, id);
-    }
+  #note(reason: RemovalReason, slot: number): void {
+    this.#removals.note(reason, () => this.#ids.idOf(slot));
   }
 
   #remove(slot: number): void {
-    this.#lanes.remove(slot, this.#idleTimeoutOf(slot));
     this.#forgetSession(slot);
+    this.#lanes.remove(slot);
     this.#slots.free(slot);
   }
 
   /** Forgets what its slot holds, but for the links of its list. */
   #forgetSession(slot: number): void {
     this.#bytes -= this.#slots.word(slot, BYTES);
-    this.#unindex(slot);
+    // Most are visitors: no need to look at their records.
+    if (this.#lanes.kindOf(slot) === SIGNED_IN) {
+      this.#unindex(this.#slots.record(slot)?.principal, slot);
+    }
     this.#ids.remove(slot);
     this.#slots.setRecord(slot, undefined);
   }
 
-  #unindex(slot: number): void {
-    if (!this.#slots.hasFlag(slot, SIGNED_IN)) return;
-    const { principal } = this.#slots.record(slot) as SessionRecord;
-    this.#principals.remove(principal as string, slot);
+  #index(principal: string | undefined, slot: number): void {
+    if (principal !== undefined) this.#principals.add(principal, slot);
+  }
+
+  #unindex(principal: string | undefined, slot: number): void {
+    if (principal !== undefined) this.#principals.remove(principal, slot);
   }
 
   #checkOpen(): void {
@@ -436,6 +481,16 @@ export class MemoryProvider implements Provider {
       "Cannot use MemoryProvider: it is closed",
     );
   }
+}
+
+/** @param visitor Its kind if nobody is signed in. */
+function kindOf({ principal }: SessionRecord, visitor: Kind): Kind {
+  return principal === undefined ? visitor : SIGNED_IN;
+}
+
+/** In milliseconds. */
+function idleTimeOf({ idleTimeout }: SessionRecord): number {
+  return idleTimeout * 1000;
 }
 
 function slotOfCursor(cursor = "0"): number {

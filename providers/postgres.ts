@@ -42,14 +42,17 @@
  */
 import { SessionError } from "../core/errors.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   Provider,
   RemovalObserver,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
@@ -62,24 +65,30 @@ import {
   send,
 } from "./postgres/client.ts";
 import {
-  alteration,
-  commentOf,
-  creationOf,
-  GUARD,
-  guardedByVersion,
-  insertion,
-  quoted,
-  SCHEMA_VERSION,
-  schemaOf,
-  SESSION,
-} from "./postgres/statement.ts";
-import {
   escaped,
   idOf,
+  keyOf,
+  SESSION,
+  SUMMARY,
   toSession,
   toSessionIfReadable,
+  toSummaryIfReadable,
 } from "./postgres/row.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import {
+  collectionOf,
+  commentOf,
+  creationOf,
+  endOf,
+  insertionOf,
+  liveSql,
+  quoted,
+  type Removal,
+  removalOf,
+  SCHEMA_VERSION,
+  schemaOf,
+  updateOf,
+} from "./postgres/statement.ts";
+import { ownOf, ownOptions } from "../core/option_names.ts";
 
 export type {
   PostgresClient,
@@ -114,16 +123,21 @@ export interface PostgresProviderOptions {
 
 const DEFAULT_TABLE = "cloakroom_sessions";
 
-/** How many sessions that were touched one `gc` files anew at most. */
-const MOST_REFILED = 10_000;
+const OPTION_NAMES: readonly string[] = Object.keys(
+  { table: 1, prepare: 1 } satisfies Record<keyof PostgresProviderOptions, 1>,
+);
+
+/** How often rows that are written meanwhile are looked for again. */
+const MOST_REMOVALS = 100;
 
 /**
  * Sessions in a table of Postgres, one row each.
  *
- * Every call is one statement, atomic at the isolation level `READ COMMITTED`;
- * under a stricter default, requests of one session at the same time fail with
- * the server's serialization error instead of waiting for each other. Nothing
- * is acknowledged before it is committed.
+ * Every call is one statement, `destroyAll` and `clear` one more if a session is
+ * written while they wait for it. Each is atomic at the isolation level `READ COMMITTED`.
+ * Under a stricter default, a statement that the server refuses because of
+ * another is sent again, ten times at most. Nothing is acknowledged before it
+ * is committed.
  *
  * A touch moves no indexed column, so that nearly every one is a heap-only
  * update: rows are collected by `collect_at`, a deadline that they had once.
@@ -156,8 +170,11 @@ export class PostgresProvider implements Provider {
     client: PostgresClient | URL | string,
     options: PostgresProviderOptions = {},
   ) {
-    const { table = DEFAULT_TABLE, prepare = true, ...others } = options;
-    checkOptionNames("create PostgresProvider", others, []);
+    const { table = DEFAULT_TABLE, prepare = true } = ownOptions(
+      "create PostgresProvider",
+      options,
+      OPTION_NAMES,
+    );
     this.#preparesStatements = checkPrepare(prepare);
     this.#table = quoted(table);
     this.#isOwner = typeof client === "string" || client instanceof URL;
@@ -183,19 +200,15 @@ export class PostgresProvider implements Provider {
     record: NewSessionRecord,
     _now: number,
   ): Promise<boolean> {
-    const { columns, params, values } = insertion(id, record);
-    const answers = await this.#run(
-      `INSERT INTO ${this.#table} (${columns}) VALUES (${values})
-ON CONFLICT (id) DO NOTHING RETURNING 'created'`,
-      params,
-    );
-    return answers.length > 0;
+    const { text, values } = insertionOf(this.#table, id, ownOf(record));
+    return (await this.#run(text, values)).length > 0;
   }
 
   /** {@inheritDoc Provider.read} */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const [answer] = await this.#run(
-      `SELECT ${SESSION} FROM ${this.#table} WHERE id = $1 AND expires_at > $2`,
+      `SELECT ${SESSION} FROM ${this.#table} AS kept
+WHERE id = $1 AND ${liveSql("$2")}`,
       [escaped(id), now],
     );
     return answer === undefined ? undefined : toSession(answer).record;
@@ -205,63 +218,46 @@ ON CONFLICT (id) DO NOTHING RETURNING 'created'`,
   async update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): Promise<UpdateResult> {
-    const table = this.#table;
-    const { params, assignments, expected } = alteration(
-      [escaped(id), now, guard.secretHash],
-      change,
-      guard.version,
+    const { text, values } = updateOf(
+      this.#table,
+      id,
+      ownOf(change),
+      ownOf(guard),
+      now,
     );
-    const [answer] = await this.#run(
-      expected === undefined
-        ? `UPDATE ${table} AS kept SET ${assignments}
-WHERE ${GUARD} RETURNING 'done'`
-        : guardedByVersion(table, assignments, expected),
-      params,
-    );
-    return answer === undefined ? "gone" : answer as UpdateResult;
+    const [answer = "gone"] = await this.#run(text, values);
+    return answer as UpdateResult;
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
+  async touch(id: string, now: number): Promise<boolean> {
     const answers = await this.#run(
-      `UPDATE ${this.#table} SET accessed_at = $2,
-expires_at = greatest(expires_at, $3)
-WHERE id = $1 AND expires_at > $2 RETURNING 'touched'`,
-      [escaped(id), now, expiresAt],
+      `UPDATE ${this.#table} AS kept
+SET accessed_at = greatest(accessed_at, $2::float8)
+WHERE id = $1 AND ${liveSql("$2")} RETURNING 'touched'`,
+      [escaped(id), now],
     );
     return answers.length > 0;
   }
 
   /** {@inheritDoc Provider.destroy} */
-  async destroy(id: string): Promise<boolean> {
-    const answers = await this.#run(
-      `DELETE FROM ${this.#table} WHERE id = $1 RETURNING 'destroyed'`,
-      [escaped(id)],
-    );
-    return answers.length > 0;
+  async destroy(
+    id: string,
+    guard: Guard,
+    now: number,
+  ): Promise<DestroyResult> {
+    const { text, values } = endOf(this.#table, id, ownOf(guard), now);
+    const [answer = "absent"] = await this.#run(text, values);
+    return answer as DestroyResult;
   }
 
   /** {@inheritDoc Provider.gc} */
   async gc(now: number, limit: number): Promise<number> {
-    const table = this.#table;
-    const ids = await this.#run(
-      `WITH expired AS (
-  SELECT id FROM ${table} WHERE collect_at <= $1 AND expires_at <= $1
-  ORDER BY collect_at LIMIT $2 FOR UPDATE SKIP LOCKED
-), live AS (
-  SELECT id FROM ${table} WHERE collect_at <= $1 AND expires_at > $1
-  ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
-), refiled AS (
-  UPDATE ${table} AS kept SET collect_at = kept.expires_at
-  FROM live WHERE kept.id = live.id
-)
-DELETE FROM ${table} AS kept USING expired WHERE kept.id = expired.id
-RETURNING kept.id`,
-      [now, limit],
-    );
+    const text = collectionOf(this.#table);
+    const ids = await this.#run(text, [now, limit]);
     for (const id of ids) {
       for (const observer of this.#observers) observer("expired", id);
     }
@@ -269,24 +265,25 @@ RETURNING kept.id`,
   }
 
   /** {@inheritDoc Provider.list} */
-  async list(
-    principal: string,
-    now: number,
-  ): Promise<readonly StoredSession[]> {
+  async list(principal: string, now: number): Promise<SessionList> {
     const answers = await this.#run(
-      `SELECT ${SESSION} FROM ${this.#table}
-WHERE principal = $1 AND expires_at > $2`,
+      `SELECT ${SUMMARY} FROM ${this.#table} AS kept
+WHERE principal = $1 AND ${liveSql("$2")}`,
       [escaped(principal), now],
     );
-    return answers.map(toSession);
+    const sessions: SessionSummary[] = [];
+    const unreadable: string[] = [];
+    for (const answer of answers) {
+      const summary = toSummaryIfReadable(answer);
+      if (summary === undefined) unreadable.push(idOf(answer));
+      else sessions.push(summary);
+    }
+    return { sessions, unreadable };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
   destroyAll(principal: string, except?: string): Promise<number> {
-    return this.#remove(
-      "WHERE principal = $1 AND id IS DISTINCT FROM $2",
-      [escaped(principal), except === undefined ? null : escaped(except)],
-    );
+    return this.#remove({ principal, except });
   }
 
   /** {@inheritDoc Provider.scan} */
@@ -296,9 +293,9 @@ WHERE principal = $1 AND expires_at > $2`,
     now: number,
   ): Promise<ScanPage> {
     const answers = await this.#run(
-      `SELECT ${SESSION} FROM ${this.#table}
-WHERE id > $1 AND expires_at > $2 ORDER BY id LIMIT $3`,
-      [escaped(cursor ?? ""), now, limit],
+      `SELECT ${SESSION} FROM ${this.#table} AS kept
+WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
+      [cursor ?? "", now, limit],
     );
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
@@ -309,12 +306,12 @@ WHERE id > $1 AND expires_at > $2 ORDER BY id LIMIT $3`,
     }
     const last = answers.at(-1);
     const isLast = answers.length < limit || last === undefined;
-    return { sessions, unreadable, next: isLast ? undefined : idOf(last) };
+    return { sessions, unreadable, next: isLast ? undefined : keyOf(last) };
   }
 
   /** {@inheritDoc Provider.clear} */
   clear(): Promise<number> {
-    return this.#remove("", []);
+    return this.#remove(undefined);
   }
 
   /** {@inheritDoc Provider.observe} */
@@ -330,19 +327,20 @@ WHERE id > $1 AND expires_at > $2 ORDER BY id LIMIT $3`,
     if (this.#isOwner) await (this.#client as OwnedClient).close();
   }
 
-  /** Removes rows in the order of their ids, or two nodes could deadlock. */
-  async #remove(condition: string, params: PostgresParam[]): Promise<number> {
-    const [count] = await this.#run(
-      `WITH ended AS (
-  SELECT id FROM ${this.#table} ${condition} ORDER BY id FOR UPDATE
-), removed AS (
-  DELETE FROM ${this.#table} AS kept USING ended WHERE kept.id = ended.id
-  RETURNING 1
-)
-SELECT count(*)::text FROM removed`,
-      params,
+  /** Removes rows until all that are found are removed. */
+  async #remove(removal: Removal | undefined): Promise<number> {
+    const { text, values } = removalOf(this.#table, removal);
+    let total = 0;
+    for (let attempt = 1; attempt <= MOST_REMOVALS; attempt++) {
+      const [answer] = await this.#run(text, values);
+      const [found, removed]: number[] = JSON.parse(answer as string);
+      total += removed as number;
+      if (found === removed) return total;
+    }
+    throw new SessionError(
+      "store-failed",
+      `Cannot remove sessions from ${this.#table}: some are still there after ${MOST_REMOVALS} attempts`,
     );
-    return Number(count);
   }
 
   async #run(
@@ -355,8 +353,22 @@ SELECT count(*)::text FROM removed`,
         "Cannot use PostgresProvider: it is closed",
       );
     }
-    if (!this.#isPrepared) await this.#prepare();
-    return await this.#send(text, params);
+    for (let attempt = 1;; attempt++) {
+      if (!this.#isPrepared) await this.#prepare();
+      try {
+        return await this.#send(text, params);
+      } catch (error) {
+        const code = codeOf(error);
+        if (attempt === MOST_ATTEMPTS || !RETRIED.has(code)) throw error;
+        // Somebody has dropped the table: it is made anew.
+        if (code === UNDEFINED_TABLE) this.#forgetTable();
+      }
+    }
+  }
+
+  #forgetTable(): void {
+    this.#isPrepared = false;
+    this.#preparing = undefined;
   }
 
   /** Makes the table once; what failed is tried anew by the next call. */
@@ -413,6 +425,24 @@ FROM pg_class WHERE oid = to_regclass($1::text)`,
       Array.isArray(answer) ? answer : (answer as { rows: [] }).rows;
     return rows.map((row) => Object.values(row)[0] as string);
   }
+}
+
+/** How often a statement is sent at most: each refusal let another one pass. */
+const MOST_ATTEMPTS = 10;
+
+const UNDEFINED_TABLE = "42P01";
+
+/** What is sent again: serialization failure, deadlock, no table. */
+const RETRIED: ReadonlySet<string> = new Set([
+  "40001",
+  "40P01",
+  UNDEFINED_TABLE,
+]);
+
+/** The server's code; `Bun.SQL` has it as `errno`. */
+function codeOf(error: unknown): string {
+  const { code, errno } = Object(error);
+  return RETRIED.has(String(errno)) ? String(errno) : String(code);
 }
 
 function checkPrepare(prepare: boolean): boolean {

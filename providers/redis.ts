@@ -28,15 +28,16 @@
  * A request that only reads costs one round trip, now and then a second one for
  * the touch; one that writes costs two, and one that signs in three. Each write
  * is one script on one key. A session is one string of its own, which the server
- * removes by itself; the sessions of one user are listed in a hash of another
- * key, written before the session is, so that a crash between the two leaves a
- * stale entry and never an unlisted session.
+ * removes by itself; the sessions of one user are listed in a sorted set of
+ * another key, written before the session is, so that a crash between the two
+ * leaves a stale entry and never an unlisted session. Such an entry ends by itself.
  *
  * What the server acknowledged survives its crash if it says so: with
  * `appendonly yes` up to a second is lost, with `appendfsync always` nothing. A
  * replica that takes over may lack the last writes. Let `maxmemory-policy` be
  * `noeviction`: a policy that evicts signs people out, and can evict the list of
- * a user's sessions while they live. A client that reads from replicas may read
+ * a user's sessions while they live. A server that is full still reads sessions,
+ * lists and ends them; it refuses to create, change and touch them. A client that reads from replicas may read
  * what was before; have it read from masters. A client that queues commands while
  * the server is away may write what the manager has given up; let it give up as
  * soon.
@@ -53,31 +54,45 @@
  * @module
  */
 import { SessionError } from "../core/errors.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { ownOf, ownOptions } from "../core/option_names.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   Provider,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
-import { ID_LENGTH } from "../core/secret/token.ts";
-import { WriteIds } from "../core/store/write_ids.ts";
+import { absoluteExpiryOf, expiryOf } from "../core/store/record.ts";
+import { mintWriteId } from "../core/store/write_ids.ts";
 import { BunConnection } from "./redis/bun.ts";
-import { Connection, type RedisClient, textOf } from "./redis/client.ts";
+import { Connection, type RedisClient } from "./redis/client.ts";
+import { checkId, checkPrefix, isId } from "./redis/names.ts";
 import { PrincipalIndex } from "./redis/principal_index.ts";
 import {
   fieldText,
+  HEAD_LENGTH,
+  type Listed,
   readPrincipal,
   readRecord,
+  readSummary,
   recordText,
 } from "./redis/record_text.ts";
-import { timeToLive, touchArgs, updateArgs } from "./redis/script_args.ts";
-import { DESTROY, TOUCH, UPDATE } from "./redis/scripts.ts";
+import { textOf } from "./redis/reply.ts";
+import {
+  type Coverage,
+  destroyArgs,
+  timeToLive,
+  touchArgs,
+  updateArgs,
+} from "./redis/script_args.ts";
+import { DESTROY, END, TOUCH, UPDATE } from "./redis/scripts.ts";
 
 export type {
   IoRedisClient,
@@ -102,20 +117,25 @@ const MIN_SCAN = 100;
 
 /**
  * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
- * `update` take two when they sign somebody in, `destroy` two when somebody was
- * signed in, and `list` and `destroyAll` two or three.
+ * `update` take two when they sign somebody in, and `list` and `destroyAll` two or
+ * three.
  *
  * `update` takes time in the size of the session, everything else of a single
- * session does not depend on it beside the transfer; `list` and `destroyAll`
- * take time in the sessions of the principal; `clear` looks through every key of
- * the database.
+ * session does not depend on it beside the transfer. A sign-in takes time in the
+ * logarithm of the user's sessions, `list` and `destroyAll` in their number, and
+ * `list` reads no more of each than its beginning; `clear` looks through every key
+ * of the database.
  */
 export class RedisProvider implements Provider {
   readonly #prefix: string;
   readonly #redis: Connection;
   readonly #index: PrincipalIndex;
   readonly #owned: BunConnection | undefined;
-  readonly #writeIds = new WriteIds();
+  /**
+   * That of the session read last, in seconds: a sign-in is told none, and most
+   * often this is right. If not, the script of the update says so.
+   */
+  #idleTimeout = 3600;
   #isClosed = false;
 
   /**
@@ -131,8 +151,11 @@ export class RedisProvider implements Provider {
     client: RedisClient | string | URL,
     options: RedisProviderOptions = {},
   ) {
-    const { prefix = "session:", ...others } = options;
-    checkOptionNames("create RedisProvider", others, []);
+    const { prefix = "session:" } = ownOptions(
+      "create RedisProvider",
+      options,
+      ["prefix"],
+    );
     this.#prefix = checkPrefix(prefix);
     this.#owned = typeof client === "string" || client instanceof URL
       ? new BunConnection(String(client))
@@ -153,74 +176,87 @@ export class RedisProvider implements Provider {
   ): Promise<boolean> {
     this.#checkOpen();
     checkId(id);
-    const { principal, expiresAt } = record;
+    const own = ownOf(record);
+    const { principal } = own;
+    const deadline = expiryOf(own);
+    const life = { deadline, latest: absoluteExpiryOf(own), now };
     const coverage = principal === undefined
       ? undefined
-      : await this.#index.cover({ id, expiresAt, now }, principal);
-    const indexedUntil = coverage?.until;
-    const writeId = this.#writeIds.next();
-    const text = recordText(record, { writeId, indexedUntil });
+      : await this.#index.cover(id, principal, life);
+    const bookkeeping = {
+      writeId: mintWriteId(),
+      indexedUntil: coverage?.until,
+    };
+    const text = recordText(own, bookkeeping);
     const key = this.#keyOf(id);
-    const args = [key, text, "PX", timeToLive(expiresAt, now), "NX"];
+    const args = [key, text, "PX", timeToLive(deadline, now), "NX"];
     if (textOf(await this.#redis.send("SET", args)) === "OK") return true;
     // A client that lost the connection may have sent it twice.
-    return textOf(await this.#redis.send("GET", [key])) === text;
+    return await this.#redis.text("GET", [key]) === text;
   }
 
   /** {@inheritDoc Provider.read} */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     this.#checkOpen();
     if (!isId(id)) return undefined;
-    const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
-    return text === undefined ? undefined : readRecord(text, now);
+    const text = await this.#redis.text("GET", [this.#keyOf(id)]);
+    if (text === undefined) return undefined;
+    const record = readRecord(id, text, now);
+    if (record !== undefined) this.#idleTimeout = record.idleTimeout;
+    return record;
   }
 
   /** {@inheritDoc Provider.update} */
   async update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): Promise<UpdateResult> {
     this.#checkOpen();
     if (!isId(id)) return "gone";
-    const { principal, expiresAt } = change;
-    const coverage = typeof principal === "string"
-      ? await this.#index.cover({ id, expiresAt, now }, principal)
-      : undefined;
-    const writeId = this.#writeIds.next();
-    const update = { change, guard, now, writeId };
+    const own = ownOf(change);
+    const writeId = mintWriteId();
+    const update = { change: own, guard: ownOf(guard), now, writeId };
+    const coverage = await this.#coverSignIn(id, own, now);
     return await this.#index.covered(
-      { id, expiresAt, now, coverage },
+      { id, now, coverage },
       (indexed) =>
         this.#redis.run(UPDATE, this.#keyOf(id), updateArgs(update, indexed)),
     );
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, expiresAt: number, now: number): Promise<boolean> {
+  async touch(id: string, now: number): Promise<boolean> {
     this.#checkOpen();
     if (!isId(id)) return false;
-    const touch = { expiresAt, now };
     const result = await this.#index.covered(
-      { id, expiresAt, now, coverage: undefined },
+      { id, now, coverage: undefined },
       (indexed) =>
-        this.#redis.run(TOUCH, this.#keyOf(id), touchArgs(touch, indexed)),
+        this.#redis.run(TOUCH, this.#keyOf(id), touchArgs(now, indexed)),
     );
     return result === "done";
   }
 
   /** {@inheritDoc Provider.destroy} */
-  async destroy(id: string): Promise<boolean> {
+  async destroy(
+    id: string,
+    guard: Guard,
+    now: number,
+  ): Promise<DestroyResult> {
     this.#checkOpen();
-    if (!isId(id)) return false;
-    const whose = textOf(await this.#destroyIf(id, undefined));
-    if (whose === undefined) return false;
-    if (whose !== "null") {
-      // The record may be damaged, and so may be the principal in it.
-      await tidy(() => this.#index.remove(readPrincipal(whose), [id]));
+    if (!isId(id)) return "absent";
+    const args = destroyArgs(ownOf(guard), now);
+    const reply = textOf(
+      await this.#redis.run(DESTROY, this.#keyOf(id), args),
+    ) as string;
+    if (!reply.startsWith("done")) return reply as DestroyResult;
+    const principal = readPrincipal(reply.slice("done".length));
+    if (principal !== undefined) {
+      // Nobody waits for it: the session has ended, and the entry is a hint.
+      tidy(() => this.#index.remove(principal, [id]));
     }
-    return true;
+    return "done";
   }
 
   /**
@@ -235,38 +271,29 @@ export class RedisProvider implements Provider {
   }
 
   /** {@inheritDoc Provider.list} */
-  async list(
-    principal: string,
-    now: number,
-  ): Promise<readonly StoredSession[]> {
+  async list(principal: string, now: number): Promise<SessionList> {
     this.#checkOpen();
     const ids = await this.#index.idsOf(principal);
-    const live: StoredSession[] = [];
-    const stale: string[] = [];
+    const sessions: SessionSummary[] = [];
+    const unreadable: string[] = [];
     await Promise.all(ids.map(async (id) => {
-      const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
-      // The deadline is looked at below: a session past it is not yet stale.
-      const record = text === undefined
-        ? undefined
-        : readRecord(text, -Infinity);
-      if (record?.principal !== principal) stale.push(id);
-      else if (record.expiresAt > now) live.push({ id, record });
+      const listed = await this.#look(id, { principal, now });
+      if (typeof listed === "string") unreadable.push(id);
+      else if (listed !== undefined) sessions.push(listed);
     }));
-    if (stale.length > 0) {
-      await tidy(() => this.#index.repair(principal, stale));
-    }
-    return live;
+    return { sessions, unreadable };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
   async destroyAll(principal: string, except?: string): Promise<number> {
     this.#checkOpen();
     const ids = await this.#index.idsOf(principal);
+    const owner = [fieldText(principal)];
     const ended: string[] = [];
     await Promise.all(ids.map(async (id) => {
       if (id === except) return;
-      const reply = await this.#destroyIf(id, principal);
-      if (textOf(reply) !== undefined) ended.push(id);
+      const reply = await this.#redis.run(END, this.#keyOf(id), owner);
+      if (textOf(reply) === "done") ended.push(id);
     }));
     if (ended.length > 0) {
       await tidy(() => this.#index.remove(principal, ended));
@@ -277,10 +304,12 @@ export class RedisProvider implements Provider {
   /**
    * Ends every session with this prefix, in a cluster on every master that the
    * client knows. Looks through all keys of the database, so give the manager a
-   * `timeout` that is long enough. The lists of users' sessions are left to
+   * `timeout` that is long enough. It begins again if another server takes over
+   * meanwhile, or keys move to another. The lists of users' sessions are left to
    * expire: one of them may be needed by a sign-in under way.
    *
    * @returns How many there were; expired ones may or may not count.
+   * @throws If the servers change all the time.
    */
   async clear(): Promise<number> {
     this.#checkOpen();
@@ -306,8 +335,8 @@ export class RedisProvider implements Provider {
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
     await Promise.all(ids.map(async (id) => {
-      const text = textOf(await this.#redis.send("GET", [this.#keyOf(id)]));
-      const record = readable(text, now);
+      const text = await this.#redis.text("GET", [this.#keyOf(id)]);
+      const record = readable(id, text, now);
       if (record === "corrupt") unreadable.push(id);
       else if (record !== undefined) sessions.push({ id, record });
     }));
@@ -322,17 +351,38 @@ export class RedisProvider implements Provider {
     this.#owned?.close();
   }
 
-  #destroyIf(id: string, principal: string | undefined): Promise<unknown> {
-    const owner = fieldText(principal);
-    return this.#redis.run(DESTROY, this.#keyOf(id), [owner]);
+  /** Has the index name a session before an update signs somebody in. */
+  async #coverSignIn(
+    id: string,
+    { principal, idleTimeout = this.#idleTimeout }: SessionChange,
+    now: number,
+  ): Promise<Coverage | undefined> {
+    if (typeof principal !== "string") return undefined;
+    const deadline = now + idleTimeout * 1000;
+    const life = { deadline, latest: Infinity, now };
+    return await this.#index.cover(id, principal, life);
+  }
+
+  /** What a list tells of a session. */
+  async #look(
+    id: string,
+    owner: { readonly principal: string; readonly now: number },
+  ): Promise<Listed> {
+    const key = this.#keyOf(id);
+    const range = [key, "0", String(HEAD_LENGTH - 1)];
+    const head = await this.#redis.text("GETRANGE", range);
+    if (!head) return undefined;
+    const listed = readSummary(id, head, owner);
+    if (listed !== "incomplete") return listed;
+    const text = await this.#redis.text("GET", [key]);
+    return text === undefined ? undefined : readSummary(id, text, owner);
   }
 
   async #scanIds(
     cursor: string | undefined,
     count: number,
   ): Promise<{ readonly ids: string[]; readonly next: string | undefined }> {
-    const pattern = `${escaped(this.#prefix)}*`;
-    const { keys, next } = await this.#redis.scan(pattern, cursor, count);
+    const { keys, next } = await this.#redis.scan(this.#prefix, cursor, count);
     // The server may show a key twice, and those of longer prefixes too.
     const ids = keys.map((key) => key.slice(this.#prefix.length)).filter(isId);
     return { ids: [...new Set(ids)], next };
@@ -360,26 +410,14 @@ export class RedisProvider implements Provider {
   }
 }
 
-function isId(id: string): boolean {
-  return id.length === ID_LENGTH && /^[\w-]+$/.test(id);
-}
-
-function checkId(id: string): void {
-  if (isId(id)) return;
-  throw new TypeError(
-    `Cannot create session: its id must be ${ID_LENGTH} characters of base64url: received ${
-      JSON.stringify(id)
-    }`,
-  );
-}
-
 /** A record that is live, if it can be made out. */
 function readable(
+  id: string,
   text: string | undefined,
   now: number,
 ): SessionRecord | "corrupt" | undefined {
   try {
-    return text === undefined ? undefined : readRecord(text, now);
+    return text === undefined ? undefined : readRecord(id, text, now);
   } catch {
     return "corrupt";
   }
@@ -392,20 +430,6 @@ async function tidy(work: () => Promise<unknown>): Promise<void> {
   } catch {
     // A stale entry does no harm, and ends by itself.
   }
-}
-
-/** A text as a pattern that matches nothing else. */
-function escaped(text: string): string {
-  return text.replace(/[\\*?[\]]/g, "\\$&");
-}
-
-function checkPrefix(prefix: string): string {
-  if (typeof prefix === "string" && prefix !== "") return prefix;
-  throw new TypeError(
-    `Cannot create RedisProvider: prefix must be a string that is not empty: received ${
-      typeof prefix === "string" ? "an empty one" : typeof prefix
-    }`,
-  );
 }
 
 /** Reads `redis://host:6379/0?prefix=shop:`. */

@@ -39,31 +39,27 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { encode } from "../core/value/codec.ts";
 import { SessionError } from "../core/errors.ts";
+import { ownOf, ownOptions } from "../core/option_names.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
   Provider,
   RemovalObserver,
   ScanPage,
   SessionChange,
+  SessionList,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import { isGuardMet } from "../core/store/record.ts";
 import { register } from "../core/registry.ts";
-import {
-  checkBusyTimeout,
-  open,
-  type Opened,
-  SCHEMA_TABLE,
-  type Source,
-  type SqliteDatabase,
-  type SqliteParameter,
-} from "./sqlite/database.ts";
+import { expiryOf } from "../core/store/record.ts";
+import { patchOf } from "./sqlite/data.ts";
+import { open, type Opened } from "./sqlite/database.ts";
+import type { Row, SqliteDatabase, SqliteParameter } from "./sqlite/driver.ts";
 import {
   chunked,
   type Due,
@@ -75,24 +71,30 @@ import {
 } from "./sqlite/due.ts";
 import {
   BEFORE_ALL_KEYS,
-  type Columns,
-  columnsOf,
   corrupt,
-  ID,
-  isDataOnly,
+  ID_AT,
   keyOf,
-  patchOf,
   toParameters,
   toRecord,
-  toReplacements,
+  toSummary,
+  toText,
 } from "./sqlite/row.ts";
-import { checkOptionNames } from "../core/option_names.ts";
+import { checkTable, pathOf, type Source, toSource } from "./sqlite/source.ts";
+import {
+  filed,
+  guarded,
+  isDataOnly,
+  live,
+  merged,
+  replaced,
+  type Standing,
+} from "./sqlite/statements.ts";
 
 export type {
   SqliteDatabase,
   SqliteParameter,
   SqliteStatement,
-} from "./sqlite/database.ts";
+} from "./sqlite/driver.ts";
 
 /** How a {@linkcode SqliteProvider} uses its database. */
 export interface SqliteProviderOptions {
@@ -114,19 +116,30 @@ export interface SqliteProviderOptions {
 }
 
 /**
+ * How often a call is tried that others get in the way of: those whose every
+ * write comes between two statements of it.
+ */
+const MOST_ATTEMPTS = 10;
+
+/** The parameters of a guard that asks nothing. */
+const UNGUARDED = guarded(Object.setPrototypeOf({}, null), false);
+
+/**
  * Sessions in a table, one row each.
  *
- * Every change is done by one statement. An update of the data alone tries a
- * shorter one before, which changes nothing where the deadline is brought
- * forward. `read`, `create`, `update`, `touch` and `destroy` take time in the
+ * Every change is done by one statement; only if it changed nothing does a second
+ * one tell why. `read`, `create`, `update`, `touch` and `destroy` take time in the
  * logarithm of the sessions held; `list` and `destroyAll` in what they find
- * besides. A touch rewrites a few bytes of a row, however long its data, and an
- * update merges the keys it names within the statement.
+ * besides, and `list` reads no data. A touch rewrites a few bytes of a row,
+ * however long its data, and an update merges the keys it names within the
+ * statement.
  *
  * Neither moves the session in the index by deadline, so that `gc` goes by the
  * deadlines that sessions had when it last came to them: about the stalest
  * first. It takes time in the sessions that are due by that index, removes those
  * that have expired and files up to 10,000 of the others anew.
+ *
+ * A table that is dropped meanwhile is made anew by the next call.
  */
 export class SqliteProvider implements Provider {
   readonly #source: Source;
@@ -151,63 +164,80 @@ export class SqliteProvider implements Provider {
     database: string | URL | SqliteDatabase,
     options: SqliteProviderOptions = {},
   ) {
-    const { table = "sessions", busyTimeout, ...others } = options;
-    checkOptionNames("create SqliteProvider", others, []);
+    const { table = "sessions", busyTimeout } = ownOptions(
+      "create SqliteProvider",
+      options,
+      ["table", "busyTimeout"],
+    );
     this.#table = checkTable(table);
-    checkBusyTimeout(busyTimeout);
-    this.#source = isDatabase(database)
-      ? { database, busyTimeout }
-      : { path: toPath(database), busyTimeout: busyTimeout ?? 5 };
+    this.#source = toSource(database, busyTimeout);
   }
 
   /** {@inheritDoc Provider.create} */
   create(id: string, record: NewSessionRecord, _now: number): boolean {
-    const { create } = this.#open();
-    const parameters = toParameters(record);
-    return changed(
-      create.run(keyOf(id), id, record.expiresAt, ...parameters),
-    );
+    const own = ownOf(record);
+    const parameters = toParameters(own);
+    return this.#open().create
+      .run(...filed(id), expiryOf(own), ...parameters) > 0;
   }
 
   /** {@inheritDoc Provider.read} */
   read(id: string, now: number): SessionRecord | undefined {
-    const { read } = this.#open();
-    const row = read.get(keyOf(id), id, now) as object | undefined | null;
-    return row ? toRecord(columnsOf(row)) : undefined;
+    const row = this.#open().read.get(...filed(id), ...live(now));
+    return row && toRecord(id, row);
   }
 
   /** {@inheritDoc Provider.update} */
   update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): UpdateResult {
-    const { secretHash, version = null } = guard;
-    const where = [
-      keyOf(id),
-      id,
-      now,
-      secretHash,
-      secretHash,
-      now,
-      version,
-      version,
+    const own = ownOf(change);
+    const patch = patchOf(own);
+    const guards = guarded(ownOf(guard), patch !== undefined);
+    const { updateData, updateAll } = this.#open();
+    // The shorter one leaves the indexes alone.
+    const isShort = isDataOnly(own);
+    const parameters = [
+      ...merged(own, patch, now),
+      ...(isShort ? [] : replaced(own, now)),
+      ...filed(id),
+      ...live(now),
+      ...guards,
     ];
-    const isDone = this.#merge(() => this.#change(change, where, now));
-    return isDone ? "done" : this.#refusal(id, guard, now);
+    const statement = isShort ? updateData : updateAll;
+    return settled("update", id, () => {
+      if (isMerged(id, () => statement.run(...parameters))) return "done";
+      const standing = this.#standing(id, guards, now);
+      if (standing === "unreadable") throw corrupt(id);
+      if (standing === "as-guarded") return undefined;
+      return standing === "absent" ? "gone" : standing;
+    });
   }
 
   /** {@inheritDoc Provider.touch} */
-  touch(id: string, expiresAt: number, now: number): boolean {
+  touch(id: string, now: number): boolean {
     const { touch } = this.#open();
-    return changed(touch.run(now, expiresAt, keyOf(id), id, now));
+    if (touch.run(now, ...filed(id), ...live(now)) > 0) return true;
+    if (this.#standing(id, UNGUARDED, now) === "unreadable") throw corrupt(id);
+    return false;
   }
 
   /** {@inheritDoc Provider.destroy} */
-  destroy(id: string): boolean {
+  destroy(id: string, guard: Guard, now: number): DestroyResult {
     const { destroy } = this.#open();
-    return this.#durably(() => changed(destroy.run(keyOf(id), id)));
+    const guards = guarded(ownOf(guard), false);
+    const parameters = [...filed(id), ...guards, ...live(now)];
+    return settled("destroy", id, () => {
+      const row = this.#durably(() => destroy.get(...parameters));
+      if (row !== undefined) return row[0] ? "done" : "absent";
+      const standing = this.#standing(id, guards, now);
+      if (standing === "absent") return "absent";
+      const isRefused = standing === "gone" || standing === "conflict";
+      return isRefused ? "refused" : undefined;
+    });
   }
 
   /**
@@ -226,60 +256,62 @@ export class SqliteProvider implements Provider {
     do {
       due = this.#due(now, due.at(-1));
       const expired = keysOf(due, "expired").slice(0, limit - removed);
-      const live = keysOf(due, "live").slice(0, MOST_REFILED - refiled);
+      const kept = keysOf(due, "live").slice(0, MOST_REFILED - refiled);
       for (const keys of chunked(expired, REMOVED_AT_ONCE)) {
         removed += this.#remove(keys, now);
         await setImmediate();
       }
-      for (const keys of chunked(live, REFILED_AT_ONCE)) {
+      for (const keys of chunked(kept, REFILED_AT_ONCE)) {
         refiled += this.#refile(keys, now);
         await setImmediate();
       }
-      if (expired.length + live.length > 0) this.#checkpoint();
+      if (expired.length + kept.length > 0) this.#checkpoint();
       await setImmediate();
     } while (due.length === DUE_AT_ONCE && removed < limit);
     return removed;
   }
 
   /** {@inheritDoc Provider.list} */
-  list(principal: string, now: number): readonly StoredSession[] {
-    const rows = this.#open().list.all(encode(principal), now) as object[];
-    return rows.map((row) => {
-      const columns = columnsOf(row);
-      return { id: columns[ID], record: toRecord(columns) };
-    });
+  list(principal: string, now: number): SessionList {
+    const sessions: SessionSummary[] = [];
+    const unreadable: string[] = [];
+    for (const row of this.#open().list.all(toText(principal), ...live(now))) {
+      const summary = toSummary(row);
+      if (typeof summary === "string") unreadable.push(summary);
+      else sessions.push(summary);
+    }
+    return { sessions, unreadable };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
   destroyAll(principal: string, except?: string): number {
     const { destroyAll } = this.#open();
     return this.#durably(() =>
-      Number(destroyAll.run(encode(principal), except ?? null).changes)
+      destroyAll.run(toText(principal), except ?? null)
     );
   }
 
   /** {@inheritDoc Provider.clear} */
   clear(): number {
     const { clear } = this.#open();
-    return this.#durably(() => Number(clear.run().changes));
+    return this.#durably(() => clear.run());
   }
 
   /** {@inheritDoc Provider.scan} */
   scan(cursor: string | undefined, limit: number, now: number): ScanPage {
     const after = cursor === undefined ? BEFORE_ALL_KEYS : keyOf(cursor);
-    const rows = this.#open().scan.all(after, now, limit) as object[];
+    const rows = this.#open().scan.all(after, ...live(now), limit);
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
-    let last: string | undefined;
     for (const row of rows) {
-      const columns = columnsOf(row);
-      last = columns[ID];
-      const record = recordOrNone(columns);
-      if (record === undefined) unreadable.push(last);
-      else sessions.push({ id: last, record });
+      const id = idOf(row);
+      const record = recordOrNone(id, row);
+      if (record === undefined) unreadable.push(id);
+      else sessions.push({ id, record });
     }
-    const next = rows.length < limit ? undefined : last;
-    return { sessions, unreadable, next };
+    const last = rows.at(-1);
+    const isLast = last === undefined || rows.length < limit;
+    return { sessions, unreadable, next: isLast ? undefined : idOf(last) };
   }
 
   /** {@inheritDoc Provider.observe} */
@@ -300,23 +332,22 @@ export class SqliteProvider implements Provider {
   #due(now: number, after: Due | undefined): readonly Due[] {
     const [key = BEFORE_ALL_KEYS, collectAt = -Number.MAX_VALUE] = after ?? [];
     const rows = this.#opened?.due
-      .all(now, now, collectAt, BigInt(key), DUE_AT_ONCE) as object[] ?? [];
-    return rows.map((row) => Object.values(row) as unknown as Due);
+      .all(now, now, collectAt, BigInt(key), DUE_AT_ONCE) ?? [];
+    return rows as unknown as readonly Due[];
   }
 
   /** Removes those that are still expired. */
   #remove(keys: string, now: number): number {
-    const rows = this.#opened?.gc.all(keys, now) as object[] ?? [];
-    for (const row of rows) {
-      const [id] = Object.values(row) as [string];
-      for (const observer of this.#observers) observer("expired", id);
+    const rows = this.#opened?.gc.all(keys, now) ?? [];
+    for (const [id] of rows) {
+      for (const observer of this.#observers) observer("expired", String(id));
     }
     return rows.length;
   }
 
   /** Files those that are still live under their present deadline. */
   #refile(keys: string, now: number): number {
-    return Number(this.#opened?.refile.run(keys, now).changes ?? 0);
+    return this.#opened?.refile.run(keys, now) ?? 0;
   }
 
   #checkpoint(): void {
@@ -334,41 +365,15 @@ export class SqliteProvider implements Provider {
     return this.#opened = open(this.#source, this.#table);
   }
 
-  #change(
-    change: SessionChange,
-    where: readonly SqliteParameter[],
+  /** Why a call changed nothing, as far as that is so at this moment. */
+  #standing(
+    id: string,
+    guards: readonly SqliteParameter[],
     now: number,
-  ): boolean {
-    const { updateData, updateAll } = this.#open();
-    const { expiresAt } = change;
-    const merged = [now, expiresAt, patchOf(change)];
-    if (isDataOnly(change)) {
-      // It leaves the indexes alone, and a deadline that is brought forward.
-      const result = updateData.run(...merged, ...where, expiresAt);
-      if (changed(result)) return true;
-    }
-    const replaced = [expiresAt, ...toReplacements(change)];
-    return changed(updateAll.run(...merged, ...replaced, ...where));
-  }
-
-  #merge(run: () => boolean): boolean {
-    try {
-      return run();
-    } catch (cause) {
-      // This is json_patch() about a row: what it is given here is JSON.
-      const isMalformed = cause instanceof Error &&
-        cause.message.includes("malformed JSON");
-      throw isMalformed ? corrupt({ cause }) : cause;
-    }
-  }
-
-  /** Why an update changed no row; what is left in the end is the data. */
-  #refusal(id: string, guard: UpdateGuard, now: number): UpdateResult {
-    const record = this.read(id, now);
-    if (record === undefined || !isGuardMet(record, guard, now)) return "gone";
-    const { version = record.version } = guard;
-    if (version !== record.version) return "conflict";
-    throw corrupt();
+  ): Standing {
+    const { standing } = this.#open();
+    const row = standing.get(...live(now), ...guards, ...filed(id));
+    return (row?.[0] ?? "absent") as Standing;
   }
 
   /** Has the disk confirm what `run` writes; see the module's comment. */
@@ -384,63 +389,51 @@ export class SqliteProvider implements Provider {
   }
 }
 
-function recordOrNone(columns: Columns): SessionRecord | undefined {
+/** Tries until a statement has changed the row or told why it must not. */
+function settled<T>(verb: string, id: string, attempt: () => T | undefined): T {
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
+    const result = attempt();
+    if (result !== undefined) return result;
+  }
+  throw new SessionError(
+    "conflict",
+    `Cannot ${verb} session ${id}: another process changed it each time in between: try again later`,
+    { id },
+  );
+}
+
+/** Whether a row was there to merge a change into. */
+function isMerged(id: string, run: () => number): boolean {
   try {
-    return toRecord(columns);
+    return run() > 0;
+  } catch (error) {
+    // This is json_patch() about a row: what it is given here is JSON.
+    const isMalformed = error instanceof Error &&
+      error.message.includes("malformed JSON");
+    throw isMalformed ? corrupt(id) : error;
+  }
+}
+
+function idOf(row: Row): string {
+  return String(row[ID_AT]);
+}
+
+function recordOrNone(id: string, row: Row): SessionRecord | undefined {
+  try {
+    return toRecord(id, row);
   } catch {
     return undefined;
   }
 }
 
-function changed(result: { readonly changes: number | bigint }): boolean {
-  return Number(result.changes) > 0;
-}
-
-function isDatabase(
-  database: string | URL | SqliteDatabase,
-): database is SqliteDatabase {
-  return typeof database === "object" && !(database instanceof URL);
-}
-
-function toPath(database: string | URL): string {
-  if (typeof database === "string" && !/^(sqlite|file):/.test(database)) {
-    return database;
-  }
-  const url = new URL(database);
-  if (url.protocol === "file:") return fileURLToPath(url);
-  if (url.protocol === "sqlite:") return pathOf(url);
-  throw new TypeError(
-    `Cannot create SqliteProvider: its URL must begin with sqlite: or file:: received ${url.protocol}`,
-  );
-}
-
-function pathOf(url: URL): string {
-  if (url.pathname !== "" && url.host === "" && url.hash === "") {
-    return decodeURIComponent(url.pathname);
-  }
-  throw new TypeError(
-    `Cannot open provider sqlite: its URL must hold the path of a file, such as sqlite:./sessions.db: received ${url}`,
-  );
-}
-
-function checkTable(table: string): string {
-  const isName = typeof table === "string" &&
-    /^(?!sqlite_)[a-z_]\w{0,47}$/i.test(table) &&
-    table.toLowerCase() !== SCHEMA_TABLE;
-  if (isName) return table;
-  throw new TypeError(
-    `Cannot create SqliteProvider: table must be a letter or _, then up to 47 letters, digits and _, and no name that is reserved: received ${table}`,
-  );
-}
-
 /** Reads `sqlite:./sessions.db?table=admin&busyTimeout=2`. */
 function fromUrl(url: URL | undefined): SqliteProvider {
   const path = pathOf(url ?? new URL("sqlite:"));
-  const options: Record<string, string | number> = {};
-  for (const [name, value] of url?.searchParams ?? []) {
-    options[name] = name === "busyTimeout" ? Number(value) : value;
-  }
-  return new SqliteProvider(path, options);
+  const options = Array.from(
+    url?.searchParams ?? [],
+    ([name, value]) => [name, name === "busyTimeout" ? Number(value) : value],
+  );
+  return new SqliteProvider(path, Object.fromEntries(options));
 }
 
 register("sqlite", fromUrl);

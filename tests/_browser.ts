@@ -1,5 +1,14 @@
-import { Manager, type ManagerOptions, type Session } from "../mod.ts";
-import type { SessionEvent } from "../mod.ts";
+/**
+ * A site with a clock that is moved by hand, and browsers that keep its cookie.
+ *
+ * @module
+ */
+import {
+  Manager,
+  type ManagerOptions,
+  type Session,
+  type SessionEvent,
+} from "../mod.ts";
 
 /** Midnight of some day, in milliseconds since the Unix epoch. */
 export const START = Date.UTC(2030, 0, 1);
@@ -83,6 +92,56 @@ export class Browser {
     }
     return response;
   }
+}
+
+/**
+ * A visitor's browser with a session that is stored, on a site whose log is
+ * empty again.
+ */
+export async function visitor(
+  site: Site = new Site(),
+  data: Readonly<Record<string, unknown>> = { name: "Ada" },
+): Promise<Browser> {
+  const browser = new Browser(site);
+  await browser.visit((session) => {
+    for (const [key, value] of Object.entries(data)) session.set(key, value);
+  });
+  site.events.length = 0;
+  return browser;
+}
+
+/** A user's browser, on a site whose log is empty again. */
+export async function signedIn(
+  site: Site = new Site(),
+  principal = "ada",
+): Promise<Browser> {
+  const browser = new Browser(site);
+  await browser.visit((session) => session.signIn(principal));
+  site.events.length = 0;
+  return browser;
+}
+
+/** Who is signed in, as the next request of a browser finds it. */
+export async function principalOf(
+  browser: Browser,
+): Promise<string | undefined> {
+  return await browser.look((session) => session.principal);
+}
+
+/**
+ * What the events of a site so far say, refusals by their reason. They are then
+ * forgotten.
+ */
+export function told(site: Site): string[] {
+  return site.events.splice(0).map((event) =>
+    event.type === "refused" ? event.reason : event.type
+  );
+}
+
+/** The session cookies of a response, without their attributes. */
+export function cookiesOf(response: Response): string[] {
+  return response.headers.getSetCookie()
+    .map((header) => header.split(";")[0] as string);
 }
 
 /** A request with a `Cookie` header, or with none. */

@@ -34,6 +34,8 @@ export class KvServer {
   lost = 0;
   /** Whether it refuses everything, as one that is overloaded does. */
   isAway = false;
+  /** How many reads and writes have reached it. */
+  requests = 0;
 
   /** Starts a server, and lets this process in until it stops. */
   constructor() {
@@ -55,6 +57,7 @@ export class KvServer {
     if (this.isAway) return new Response("come back later", { status: 503 });
     const { pathname } = new URL(request.url);
     if (pathname === "/") return database();
+    this.requests++;
     const message = read(await request.bytes());
     if (pathname !== "/v3/atomic_write") return protobuf(this.#read(message));
     const written = this.#write(message);

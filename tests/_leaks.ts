@@ -35,12 +35,16 @@ channel("@cloakroom/session").subscribe((event) => {
   report("emitted", inspect(event, { depth: 10 }));
 });
 
-/** Secrets come out of the pool of random bytes by a partial `toString`. */
+/** Secrets, and their halves, are texts of so many random bytes. */
+const SECRET_SIZES = [24, 12];
+
+/** Secrets come out of a buffer of their own size. */
 function watchMinting(): void {
   const { toString } = Buffer.prototype;
   Buffer.prototype.toString = function (...args: Parameters<typeof toString>) {
     const text = toString.apply(this, args);
-    const isMinted = args[0] === "base64url" && args.length === 3;
+    const isMinted = args[0] === "base64url" && args.length === 1 &&
+      SECRET_SIZES.includes(this.length);
     if (isMinted) keep(text);
     return text;
   };

@@ -1,56 +1,35 @@
-import { assertEquals, assertExists } from "@std/assert";
-import fc from "fast-check";
+/** The memory provider's contract and bounds in linear scans over one array. */
+import { assertExists } from "@std/assert";
 import { SessionError } from "../core/errors.ts";
 import type {
+  DestroyResult,
+  Guard,
   NewSessionRecord,
-  PreviousSecret,
   SessionChange,
   SessionRecord,
+  SessionSummary,
   StoredSession,
-  UpdateGuard,
   UpdateResult,
 } from "../core/provider.ts";
-import type { StoredData, StoredValue } from "../core/value/types.ts";
-import {
-  MemoryProvider,
-  type MemoryProviderOptions,
-  type MemoryProviderStats,
+import { isLive } from "../core/store/record.ts";
+import type { StoredData } from "../core/value/types.ts";
+import type {
+  MemoryProviderOptions,
+  MemoryProviderStats,
 } from "../providers/memory.ts";
-import {
-  deadlineOf,
-  makeData,
-  makeHash,
-  makeId,
-  makeRecord,
-  START,
-} from "./_records.ts";
-
-const FAR_FUTURE = START + 1e12;
-
-type Provided = Pick<
-  MemoryProvider,
-  | "create"
-  | "read"
-  | "update"
-  | "touch"
-  | "destroy"
-  | "gc"
-  | "list"
-  | "destroyAll"
-  | "stats"
->;
+import { bytesOf } from "./_memory.ts";
 
 /** A session of the model. */
 interface Row {
   readonly id: string;
   record: SessionRecord;
   cameBack: boolean;
-  /** Its place in the order of all creations, updates and touches. */
+  /** Its place in the order of all uses. */
   lastUse: number;
 }
 
-/** The contract and the bounds in linear scans over one array. */
-class NaiveProvider implements Provided {
+/** Answers what the provider has to answer. */
+export class NaiveProvider {
   readonly #maxSessions: number;
   readonly #maxBytes: number;
   #rows: Row[] = [];
@@ -59,6 +38,7 @@ class NaiveProvider implements Provided {
   #expired = 0;
   #evicted = 0;
 
+  /** A model with the bounds of a provider. */
   constructor({ maxSessions, maxBytes }: MemoryProviderOptions) {
     this.#maxSessions = maxSessions ?? Infinity;
     this.#maxBytes = maxBytes ?? Infinity;
@@ -75,7 +55,8 @@ class NaiveProvider implements Provided {
   }
 
   create(id: string, record: NewSessionRecord, now: number): boolean {
-    if (this.#live(id, now) !== undefined) return false;
+    this.#dropIfEnded(id, now);
+    if (this.peek(id) !== undefined) return false;
     this.#checkFits(record.data);
     const row = {
       id,
@@ -96,34 +77,40 @@ class NaiveProvider implements Provided {
   update(
     id: string,
     change: SessionChange,
-    guard: UpdateGuard,
+    guard: Guard,
     now: number,
   ): UpdateResult {
     const row = this.#live(id, now);
     if (row === undefined) return "gone";
-    if (!acceptedSecrets(row.record, now).includes(guard.secretHash)) {
-      return "gone";
-    }
-    const { version } = row.record;
-    if ((guard.version ?? version) !== version) return "conflict";
+    const refused = refusal(row.record, guard);
+    if (refused !== undefined) return refused;
     const next = changed(row.record, change, now);
     if (bytesOf(next.data) > bytesOf(row.record.data)) {
       this.#checkFits(next.data);
     }
-    this.#use(row, next);
+    const wasSignedIn = row.record.principal !== undefined;
+    row.record = next;
+    if (change.isUse !== false) this.#use(row);
+    else if (wasSignedIn) row.cameBack = true;
     this.#makeRoom(row, now);
     return "done";
   }
 
-  touch(id: string, expiresAt: number, now: number): boolean {
+  touch(id: string, now: number): boolean {
     const row = this.#live(id, now);
     if (row === undefined) return false;
-    this.#use(row, { ...row.record, expiresAt, accessedAt: now });
+    const accessedAt = Math.max(row.record.accessedAt, now);
+    row.record = { ...row.record, accessedAt };
+    this.#use(row);
     return true;
   }
 
-  destroy(id: string): boolean {
-    return this.#drop((row) => row.id === id) === 1;
+  destroy(id: string, guard: Guard, now: number): DestroyResult {
+    const row = this.#live(id, now);
+    if (row === undefined) return "absent";
+    if (refusal(row.record, guard) !== undefined) return "refused";
+    this.#drop((each) => each === row);
+    return "done";
   }
 
   gc(now: number, limit: number): number {
@@ -135,10 +122,29 @@ class NaiveProvider implements Provided {
     return this.#drop((row) => stale.includes(row));
   }
 
-  list(principal: string, now: number): readonly StoredSession[] {
-    return this.#rows.filter(({ record }) =>
-      record.principal === principal && record.expiresAt > now
-    );
+  /** Removes one that is said to have expired. */
+  expire(id: string): void {
+    this.#expired += this.#drop((row) => row.id === id);
+  }
+
+  list(principal: string, now: number): SessionSummary[] {
+    return this.scan(now)
+      .filter(({ record }) => record.principal === principal)
+      .map(({ id, record }) => ({
+        id,
+        label: record.label,
+        authenticatedAt: record.authenticatedAt,
+        createdAt: record.createdAt,
+        accessedAt: record.accessedAt,
+        idleTimeout: record.idleTimeout,
+        absoluteTimeout: record.absoluteTimeout,
+      }));
+  }
+
+  scan(now: number): StoredSession[] {
+    return this.#rows
+      .filter(({ record }) => isLive(record, now))
+      .map(({ id, record }) => ({ id, record }));
   }
 
   destroyAll(principal: string, except?: string): number {
@@ -158,14 +164,20 @@ class NaiveProvider implements Provided {
   }
 
   #live(id: string, now: number): Row | undefined {
-    this.#expired += this.#drop((row) =>
-      row.id === id && row.record.expiresAt <= now
-    );
-    return this.#rows.find((row) => row.id === id);
+    this.#dropIfEnded(id, now);
+    const row = this.#rows.find((each) => each.id === id);
+    return row !== undefined && isLive(row.record, now) ? row : undefined;
   }
 
-  #use(row: Row, record: SessionRecord): void {
-    row.record = record;
+  #dropIfEnded(id: string, now: number): void {
+    const row = this.#rows.find((each) => each.id === id);
+    if (row === undefined || isLive(row.record, now)) return;
+    const { authenticatedAt, createdAt, absoluteTimeout } = row.record;
+    const end = (authenticatedAt ?? createdAt) + absoluteTimeout * 1000;
+    if (idleDeadline(row) <= now || end <= now) this.expire(id);
+  }
+
+  #use(row: Row): void {
     row.cameBack = true;
     row.lastUse = this.#uses++;
   }
@@ -210,26 +222,46 @@ const NO_FIELDS = {
   label: undefined,
   authenticatedAt: undefined,
   fingerprint: undefined,
+  binding: undefined,
 };
 
-function idleDeadline({ record }: Row): number {
+/** When the idle timeout of a session ends. */
+export function idleDeadline(
+  { record }: { readonly record: SessionRecord },
+): number {
   return record.accessedAt + record.idleTimeout * 1000;
 }
 
+/** Newcomers, visitors that came back, and the signed-in. */
+function kindOf({ record, cameBack }: Row): number {
+  return record.principal === undefined ? Number(cameBack) : 2;
+}
+
 function byStaleness(a: Row, b: Row): number {
-  return idleDeadline(a) - idleDeadline(b) ||
-    Number(a.cameBack) - Number(b.cameBack) || a.lastUse - b.lastUse;
+  return idleDeadline(a) - idleDeadline(b) || kindOf(a) - kindOf(b) ||
+    a.lastUse - b.lastUse;
 }
 
 function byEviction(a: Row, b: Row): number {
-  return Number(a.cameBack) - Number(b.cameBack) || byStaleness(a, b);
+  return kindOf(a) - kindOf(b) || byStaleness(a, b);
 }
 
-function acceptedSecrets(record: SessionRecord, now: number): string[] {
-  const { secretHash, previous } = record;
-  return previous !== undefined && previous.expiresAt > now
-    ? [secretHash, previous.secretHash]
-    : [secretHash];
+function refusal(
+  record: SessionRecord,
+  guard: Guard,
+): "gone" | "conflict" | undefined {
+  const { family = record.family, principal = record.principal } = guard;
+  if (family !== record.family || principal !== record.principal) return "gone";
+  const state = {
+    secretHash: record.secretHash,
+    until: record.previous?.until,
+  };
+  const { token = state, version = record.version } = guard;
+  const { binding = record.binding ?? null } = guard;
+  const isMet = token.secretHash === state.secretHash &&
+    token.until === state.until && version === record.version &&
+    binding === (record.binding ?? null);
+  return isMet ? undefined : "conflict";
 }
 
 /** The record after a change: what is `undefined` stays, `null` goes. */
@@ -238,7 +270,7 @@ function changed(
   change: SessionChange,
   now: number,
 ): SessionRecord {
-  const { set = {}, delete: removed = [], ...fields } = change;
+  const { set = {}, delete: removed = [], isUse = true, ...fields } = change;
   const entries = new Map(Object.entries({ ...record.data }));
   for (const [key, value] of Object.entries(set)) entries.set(key, value);
   for (const key of removed) entries.delete(key);
@@ -249,323 +281,7 @@ function changed(
     ...record,
     ...Object.fromEntries(given),
     data: Object.fromEntries(entries),
-    accessedAt: now,
+    accessedAt: isUse ? Math.max(record.accessedAt, now) : record.accessedAt,
     version: record.version + 1,
   };
-}
-
-/** One move in a game: a call of the provider, or time that passes. */
-type Step =
-  | { readonly call: "create"; readonly id: string; readonly seed: Seed }
-  | { readonly call: "update"; readonly id: string; readonly edit: Edit }
-  | { readonly call: "read" | "touch" | "destroy"; readonly id: string }
-  | { readonly call: "list"; readonly principal: string }
-  | {
-    readonly call: "destroyAll";
-    readonly principal: string;
-    readonly except: string | undefined;
-  }
-  | { readonly call: "gc" | "collect"; readonly limit: number }
-  | { readonly call: "wait"; readonly ms: number };
-
-/** What a step chooses of a record that is created. */
-interface Seed {
-  readonly data: StoredData;
-  readonly secretHash: string;
-  readonly principal: string | undefined;
-  readonly label: string | undefined;
-  readonly idleTimeout: number;
-  readonly absoluteTimeout: number;
-  readonly persistent: boolean;
-  /** How long before the call the session began, in milliseconds. */
-  readonly age: number;
-}
-
-/** What a step chooses of a change and its guard. */
-interface Edit {
-  readonly set: StoredData;
-  readonly removed: readonly string[];
-  readonly secretHash: string | undefined;
-  /** How long the replaced secret lives, in milliseconds; `null` forgets it. */
-  readonly grace: number | null | undefined;
-  readonly principal: string | null | undefined;
-  readonly label: string | null | undefined;
-  readonly idleTimeout: number | undefined;
-  readonly absoluteTimeout: number | undefined;
-  readonly persistent: boolean | undefined;
-  readonly secret: "own" | "previous" | "wrong";
-  readonly version: "any" | "right" | "wrong";
-}
-
-/**
- * Time passes in units of ten seconds, and no two idle timeouts leave the same
- * rest: so no two idle timeouts lead to the same deadline, and which session is
- * the stalest is never left open.
- */
-const TIME_UNIT = 10_000;
-const IDLE_TIMEOUTS = [30, 61, 122, 303] as const;
-const ABSOLUTE_TIMEOUTS = [130, 400, 2000] as const;
-const IDS = [1, 2, 3, 4, 5].map(makeId);
-const KEYS = ["a", "b", "naïve", "__proto__"] as const;
-const PRINCIPALS = ["ada", "bob"] as const;
-const WRONG_HASH = makeHash("wrong");
-
-export function arbitrarySteps(): fc.Arbitrary<Step[]> {
-  const id = fc.constantFrom(...IDS);
-  const principal = fc.constantFrom(...PRINCIPALS);
-  const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 5, arbitrary: stepOf("create", { id, seed: arbitrarySeed() }) },
-    { weight: 6, arbitrary: stepOf("update", { id, edit: arbitraryEdit() }) },
-    { weight: 3, arbitrary: stepOf("read", { id }) },
-    { weight: 3, arbitrary: stepOf("touch", { id }) },
-    { weight: 1, arbitrary: stepOf("destroy", { id }) },
-    { weight: 2, arbitrary: stepOf("list", { principal }) },
-    {
-      weight: 1,
-      arbitrary: stepOf("destroyAll", { principal, except: optional(id) }),
-    },
-    { weight: 2, arbitrary: stepOf("gc", { limit: fc.nat(3) }) },
-    {
-      weight: 1,
-      arbitrary: stepOf("collect", { limit: fc.integer({ min: 1, max: 3 }) }),
-    },
-    { weight: 4, arbitrary: stepOf("wait", { ms: arbitraryTime(4) }) },
-    { weight: 1, arbitrary: stepOf("wait", { ms: arbitraryTime(50) }) },
-  );
-  return fc.array(step, { maxLength: 80, size: "max" });
-}
-
-function stepOf<Call extends string, Fields extends object>(
-  call: Call,
-  fields: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> },
-): fc.Arbitrary<{ call: Call } & Fields> {
-  return fc.record(fields).map((values) =>
-    ({ call, ...values }) as { call: Call } & Fields
-  );
-}
-
-function arbitrarySeed(): fc.Arbitrary<Seed> {
-  return fc.record({
-    data: arbitraryData(),
-    secretHash: arbitraryHash(),
-    principal: optional(fc.constantFrom(...PRINCIPALS)),
-    label: optional(fc.constantFrom("Laptop", "Phone")),
-    idleTimeout: fc.constantFrom(...IDLE_TIMEOUTS),
-    absoluteTimeout: fc.constantFrom(...ABSOLUTE_TIMEOUTS),
-    persistent: fc.boolean(),
-    age: arbitraryTime(3),
-  });
-}
-
-function arbitraryEdit(): fc.Arbitrary<Edit> {
-  const keys = fc.uniqueArray(fc.constantFrom(...KEYS), { maxLength: 2 });
-  return fc.record({
-    set: arbitraryData(),
-    removed: keys,
-    secretHash: optional(arbitraryHash()),
-    grace: fc.oneof(
-      fc.constantFrom(undefined, null),
-      arbitraryTime(4),
-    ),
-    principal: fc.constantFrom(undefined, null, ...PRINCIPALS),
-    label: fc.constantFrom(undefined, null, "Laptop", "Phone"),
-    idleTimeout: fc.constantFrom(undefined, undefined, ...IDLE_TIMEOUTS),
-    absoluteTimeout: fc.constantFrom(undefined, ...ABSOLUTE_TIMEOUTS),
-    persistent: fc.constantFrom(undefined, true, false),
-    secret: fc.constantFrom("own", "own", "own", "previous", "wrong"),
-    version: fc.constantFrom("any", "any", "right", "wrong"),
-  });
-}
-
-function arbitraryData(): fc.Arbitrary<StoredData> {
-  const value: fc.Arbitrary<StoredValue> = fc.oneof(
-    fc.integer(),
-    fc.string({ unit: "grapheme", maxLength: 6 }),
-    fc.array(fc.boolean(), { maxLength: 4 }),
-  );
-  const entry = fc.tuple(fc.constantFrom(...KEYS), value);
-  return fc.array(entry, { maxLength: 3 }).map(makeData);
-}
-
-function arbitraryHash(): fc.Arbitrary<string> {
-  return fc.constantFrom(makeHash("one"), makeHash("two"));
-}
-
-function arbitraryTime(maxUnits: number): fc.Arbitrary<number> {
-  return fc.nat(maxUnits).map((units) => units * TIME_UNIT);
-}
-
-function optional<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
-  return fc.option(arbitrary, { nil: undefined });
-}
-
-/** Plays the same game with the provider and the model, side by side. */
-export function playAll(
-  steps: readonly Step[],
-  bounds: MemoryProviderOptions,
-): void {
-  const provider = new MemoryProvider(bounds);
-  const model = new NaiveProvider(bounds);
-  let now = START;
-  for (const step of steps) {
-    if (step.call === "wait") now += step.ms;
-    const play = playOf(step, model, now);
-    assertEquals(play(provider), play(model), step.call);
-    assertEquals(provider.stats(), model.stats(), step.call);
-    if (step.call === "collect") {
-      const left = model.countWithinIdleDeadline(now);
-      assertEquals(provider.stats().sessions, left);
-    }
-  }
-  for (const id of IDS) {
-    assertEquals(provider.read(id, now), model.read(id, now));
-  }
-  assertNothingIsLeft(provider);
-}
-
-function assertNothingIsLeft(provider: MemoryProvider): void {
-  const held = provider.stats().sessions;
-  assertEquals(provider.gc(FAR_FUTURE, 1000), held);
-  assertEquals(provider.stats().sessions, 0);
-  assertEquals(provider.stats().bytes, 0);
-  for (const principal of PRINCIPALS) {
-    assertEquals(provider.list(principal, 0), []);
-    assertEquals(provider.destroyAll(principal), 0);
-  }
-}
-
-/** What a step comes to on any provider, worked out from the model once. */
-function playOf(
-  step: Step,
-  model: NaiveProvider,
-  now: number,
-): (provider: Provided) => unknown {
-  switch (step.call) {
-    case "create":
-      return playOfCreate(step.id, step.seed, now);
-    case "update":
-      return playOfUpdate(step.id, step.edit, model.peek(step.id), now);
-    case "touch": {
-      const deadline = deadlineOf(model.peek(step.id) ?? makeRecord(), now);
-      return (provider) => provider.touch(step.id, deadline, now);
-    }
-    case "read":
-      return (provider) => provider.read(step.id, now);
-    case "destroy":
-      return (provider) => provider.destroy(step.id);
-    case "list":
-      return (provider) => sorted(provider.list(step.principal, now));
-    case "destroyAll":
-      return (provider) => provider.destroyAll(step.principal, step.except);
-    case "gc":
-      return (provider) => provider.gc(now, step.limit);
-    case "collect":
-      return (provider) => collect(provider, now, step.limit);
-    case "wait":
-      return () => now;
-  }
-}
-
-function playOfCreate(
-  id: string,
-  { age, ...fields }: Seed,
-  now: number,
-): (provider: Provided) => unknown {
-  const record = makeRecord({ ...fields, now, createdAt: now - age });
-  return (provider) => orErrorCode(() => provider.create(id, record, now));
-}
-
-function playOfUpdate(
-  id: string,
-  edit: Edit,
-  record: SessionRecord | undefined,
-  now: number,
-): (provider: Provided) => unknown {
-  const change = changeOf(edit, record, now);
-  const guard = guardOf(edit, record);
-  return (provider) =>
-    orErrorCode(() => provider.update(id, change, guard, now));
-}
-
-function changeOf(
-  edit: Edit,
-  record: SessionRecord = { ...makeRecord(), version: 1 },
-  now: number,
-): SessionChange {
-  const { set, removed, secret: _secret, version: _version, grace, ...fields } =
-    edit;
-  const lifetime = {
-    createdAt: record.createdAt,
-    idleTimeout: edit.idleTimeout ?? record.idleTimeout,
-    absoluteTimeout: edit.absoluteTimeout ?? record.absoluteTimeout,
-  };
-  return {
-    ...fields,
-    set,
-    delete: removed.filter((key) => !Object.hasOwn(set, key)),
-    previous: previousOf(grace, record, now),
-    expiresAt: deadlineOf(lifetime, now),
-  };
-}
-
-function previousOf(
-  grace: number | null | undefined,
-  { secretHash }: SessionRecord,
-  now: number,
-): PreviousSecret | null | undefined {
-  if (grace === null || grace === undefined) return grace;
-  return Object.freeze({ secretHash, expiresAt: now + grace });
-}
-
-function guardOf(edit: Edit, record: SessionRecord | undefined): UpdateGuard {
-  const secrets = {
-    own: record?.secretHash,
-    previous: record?.previous?.secretHash,
-    wrong: undefined,
-  };
-  const version = record?.version ?? 1;
-  const versions = { any: undefined, right: version, wrong: version - 1 };
-  return {
-    secretHash: secrets[edit.secret] ?? WRONG_HASH,
-    version: versions[edit.version],
-  };
-}
-
-function orErrorCode<T>(call: () => T): T | string {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof SessionError) return error.code;
-    throw error;
-  }
-}
-
-export function collect(
-  provider: Provided,
-  now: number,
-  limit: number,
-): number {
-  let total = 0;
-  for (;;) {
-    const count = provider.gc(now, limit);
-    total += count;
-    if (count < limit) return total;
-  }
-}
-
-/** Sessions by id alone, so that answers in any order compare. */
-function sorted(sessions: readonly StoredSession[]): StoredSession[] {
-  return sessions
-    .map(({ id, record }) => ({ id, record }))
-    .sort((a, b) => a.id < b.id ? -1 : 1);
-}
-
-/** How long data is as JSON in UTF-8, with a comma after each entry. */
-export function bytesOf(data: StoredData): number {
-  let bytes = 0;
-  for (const [key, value] of Object.entries(data)) {
-    const text = `${JSON.stringify(key)}:${JSON.stringify(value)},`;
-    bytes += new TextEncoder().encode(text).length;
-  }
-  return bytes;
 }

@@ -21,6 +21,9 @@ import process from "node:process";
 /** The server refuses to run as root; as anybody else it runs as it is. */
 const RUN_AS = "postgres";
 
+/** How often a start is tried that its predecessor's memory prevents. */
+const MOST_LAUNCHES = 100;
+
 const isRoot = process.getuid?.() === 0;
 
 /** What is missing to start a server, or `undefined` if nothing is. */
@@ -61,6 +64,18 @@ export class PostgresServer {
 
   /** Starts it, after {@linkcode PostgresServer.kill} with what it had stored. */
   async start(): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await this.#launch();
+      } catch (error) {
+        // A killed child may hold the memory for a moment after the first is gone.
+        const isHeld = String(error).includes("is still in use");
+        if (!isHeld || attempt === MOST_LAUNCHES) throw error;
+      }
+    }
+  }
+
+  async #launch(): Promise<void> {
     const [command, args] = asUser(binary("postgres"), [
       ...["-D", join(this.#folder, "data"), "-p", String(this.port)],
       ...["-c", "listen_addresses=127.0.0.1"],

@@ -19,21 +19,19 @@ export interface RecordOptions extends Partial<NewSessionRecord> {
   readonly now?: number;
 }
 
-/** The parts of a record that its deadline follows from. */
-interface Timed {
-  readonly createdAt: number;
-  readonly idleTimeout: number;
-  readonly absoluteTimeout: number;
-}
-
 /** An id of the right shape: 24 characters of base64url. */
 export function makeId(number: number): string {
   return `id${number.toString(36).padStart(22, "-")}`;
 }
 
-/** A hash of the right shape: 80 characters. */
+/** A hash of the right shape: 64 characters. */
 export function makeHash(name: string): string {
-  return name.padEnd(80, "_");
+  return name.padEnd(64, "_");
+}
+
+/** A family of the right shape: 16 characters. */
+export function makeFamily(name: string): string {
+  return name.padEnd(16, "_");
 }
 
 /** Data as the manager hands it over: frozen, without prototype. */
@@ -48,9 +46,10 @@ export function makeData(
 /** An hour's session that was created and used at `now`, unless told. */
 export function makeRecord(options: RecordOptions = {}): NewSessionRecord {
   const { now = START, ...fields } = options;
-  const record = {
+  return Object.freeze({
     data: makeData(),
     secretHash: makeHash("secret"),
+    family: makeFamily("secret"),
     renewedAt: now,
     createdAt: now,
     accessedAt: now,
@@ -58,12 +57,5 @@ export function makeRecord(options: RecordOptions = {}): NewSessionRecord {
     absoluteTimeout: 43_200,
     persistent: false,
     ...fields,
-  };
-  return Object.freeze({ expiresAt: deadlineOf(record, now), ...record });
-}
-
-/** The deadline that an access at `now` leads to, as the manager works it out. */
-export function deadlineOf(record: Timed, now: number): number {
-  const { createdAt, idleTimeout, absoluteTimeout } = record;
-  return Math.min(now + idleTimeout * 1000, createdAt + absoluteTimeout * 1000);
+  });
 }

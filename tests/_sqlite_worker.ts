@@ -1,5 +1,5 @@
 /**
- * A process of its own on an SQLite file, started by `sqlite_test.ts`:
+ * A process of its own on an SQLite file, started by `sqlite_file_test.ts`:
  * `count FILE ID TIMES` increments a counter so many times, and `write FILE ID`
  * writes until it is killed, saying after each write how far it has come.
  *
@@ -8,10 +8,10 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { SqliteProvider } from "../providers/sqlite.ts";
-import { makeData, makeHash, makeRecord, START } from "./_records.ts";
+import { makeData, makeFamily, makeRecord, START } from "./_records.ts";
 
 const [mode, file = "", id = "", times = "0"] = process.argv.slice(2);
-const guard = { secretHash: makeHash("secret") };
+const guard = { family: makeFamily("secret") };
 const provider = new SqliteProvider(file, { busyTimeout: 20 });
 
 // Of several processes one creates the session; they all open a new file.
@@ -28,11 +28,11 @@ function count(times: number): void {
 function increment(): boolean {
   const record = provider.read(id, START);
   if (record === undefined) throw new Error("The session is gone");
-  const { data, version, expiresAt } = record;
+  const { data, version } = record;
   const set = makeData([["count", Number(data["count"]) + 1]]);
   return provider.update(
     id,
-    { set, expiresAt },
+    { set },
     { ...guard, version },
     START,
   ) === "done";

@@ -1,5 +1,6 @@
-import { Manager, type NewSessionRecord } from "../mod.ts";
-import { hashSecret, idOf, mintToken, secretOf } from "../core/secret/token.ts";
+import { Manager, type NewSessionRecord, type Session } from "../mod.ts";
+import { hashFamily, hashSecret } from "../core/secret/token.ts";
+import { idOf, mintToken, secretOf } from "./_tokens.ts";
 import { EMPTY_DATA } from "../core/value/types.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { requestWith, START } from "./_browser.ts";
@@ -33,11 +34,24 @@ interface State {
   readonly owner: string;
   /** Every token that the thief has seen, the newest last. */
   readonly known: readonly string[];
+  /** A request that the thief has begun and not brought to an end. */
+  readonly held: Held | undefined;
 }
 
-/** How the thief's turn goes: the token shown, or none, and who comes first. */
+/** A request that was begun with a token, when the record was this. */
+interface Held {
+  readonly token: string;
+  readonly record: NewSessionRecord;
+  readonly at: number;
+}
+
+/** What the thief does: nothing, one of three with a token, or end what is held. */
+type Deed = "wait" | "visit" | "renew now" | "begin" | "end";
+
+/** How the thief's turn goes, and who comes first. */
 interface Move {
-  readonly shown: string | undefined;
+  readonly deed: Deed;
+  readonly shown: string;
   readonly isFirst: boolean;
 }
 
@@ -93,11 +107,11 @@ export function signedInRecord(token: string): NewSessionRecord {
   return {
     data: EMPTY_DATA,
     secretHash: hashSecret(secretOf(token)),
+    family: hashFamily(secretOf(token)),
     renewedAt: START,
     principal: "ada",
     createdAt: START,
     accessedAt: START,
-    expiresAt: START + 3_600_000,
     idleTimeout: 3600,
     absoluteTimeout: 43_200,
     persistent: false,
@@ -107,18 +121,25 @@ export function signedInRecord(token: string): NewSessionRecord {
 /** A session that began at tick 0, and whose cookie has just been copied. */
 function copied(): State {
   const token = mintToken();
-  return { record: signedInRecord(token), owner: token, known: [token] };
+  const record = signedInRecord(token);
+  return { record, owner: token, known: [token], held: undefined };
 }
 
-function movesOf({ known, record }: State, { thief }: Theft): Move[] {
+function movesOf({ known, record, held }: State, { thief }: Theft): Move[] {
+  const newest = known.at(-1) as string;
+  if (thief === "goes on") return bothWays("visit", newest);
   const byRole = new Map(known.map((token) => [roleOf(token, record), token]));
-  const shown = thief === "goes on"
-    ? known.slice(-1)
-    : [undefined, ...byRole.values()];
-  return shown.flatMap((token) => [
-    { shown: token, isFirst: true },
-    { shown: token, isFirst: false },
-  ]);
+  const moves = bothWays("wait", newest);
+  for (const token of byRole.values()) {
+    moves.push(...bothWays("visit", token), ...bothWays("renew now", token));
+    if (held === undefined) moves.push(...bothWays("begin", token));
+  }
+  if (held !== undefined) moves.push(...bothWays("end", held.token));
+  return moves;
+}
+
+function bothWays(deed: Deed, shown: string): Move[] {
+  return [true, false].map((isFirst) => ({ deed, shown, isFirst }));
 }
 
 interface After {
@@ -136,47 +157,110 @@ async function play(
   theft: Theft & { readonly isOwnersTurn: boolean },
 ): Promise<After> {
   const now = START + tick * 1000;
-  const provider = new MemoryProvider();
-  const id = idOf(state.owner);
-  provider.create(id, state.record, now);
-  const manager = new Manager({
-    provider,
-    gcInterval: 0,
-    renewInterval: theft.interval,
-    renewGrace: theft.grace,
-    now: () => now,
-  });
-  const visit = (token: string) => visitWith(manager, token);
-  let { owner } = state;
-  let known = state.known;
+  const site = new TheftSite(idOf(state.owner), state.record, now, theft);
+  let { owner, known, held } = state;
   let isOpened = false;
+  const learn = (token: string) => {
+    if (token !== move.shown) known = [...known, token];
+  };
   const steal = async () => {
-    if (move.shown === undefined) return;
-    const seen = await visit(move.shown);
+    const { deed, shown } = move;
+    if (deed === "wait") return;
+    if (deed === "end") {
+      if (held !== undefined) learn(await site.end(held));
+      held = undefined;
+      return;
+    }
+    const seen = await site.visit(shown, deed);
     isOpened = seen.isOpened;
-    if (seen.token !== move.shown) known = [...known, seen.token];
+    if (deed === "begin") held = seen.held;
+    learn(seen.token);
   };
   if (move.isFirst) await steal();
-  if (theft.isOwnersTurn) owner = (await visit(owner)).token;
+  if (theft.isOwnersTurn) owner = (await site.visit(owner, "visit")).token;
   if (!move.isFirst) await steal();
-  const record = provider.read(id, now);
+  const { record } = site;
   const hasHope = record !== undefined &&
-    known.some((token) => roleOf(token, record) !== "stale");
+    (isOfUse(held, record) ||
+      known.some((token) => roleOf(token, record) !== "stale"));
   return {
     isOpened,
-    state: hasHope ? { record, owner, known } : undefined,
+    state: hasHope ? { record, owner, known, held } : undefined,
   };
 }
 
-async function visitWith(
-  manager: Manager,
-  token: string,
-): Promise<{ isOpened: boolean; token: string }> {
-  const session = await manager.start(requestWith(`__Host-id=${token}`));
-  const isOpened = session.principal === "ada";
-  const response = await manager.commit(session, new Response());
-  const cookie = response.headers.getSetCookie()[0]?.split(";")[0];
-  return { isOpened, token: cookie?.split("=")[1] ?? token };
+/** Whether a request held can still replace the token that it was begun with. */
+function isOfUse(held: Held | undefined, record: NewSessionRecord): boolean {
+  return held !== undefined &&
+    held.record.secretHash === record.secretHash &&
+    held.record.previous?.until === record.previous?.until;
+}
+
+/** The site within one tick. */
+class TheftSite {
+  readonly #id: string;
+  readonly #provider = new MemoryProvider();
+  readonly #manager: Manager;
+  #now: number;
+
+  constructor(
+    id: string,
+    record: NewSessionRecord,
+    now: number,
+    { interval, grace }: Theft,
+  ) {
+    this.#id = id;
+    this.#now = now;
+    this.#provider.create(id, record, now);
+    this.#manager = new Manager({
+      provider: this.#provider,
+      gcInterval: 0,
+      renewInterval: interval,
+      renewGrace: grace,
+      now: () => this.#now,
+    });
+  }
+
+  get record(): NewSessionRecord | undefined {
+    return this.#provider.read(this.#id, this.#now);
+  }
+
+  async visit(token: string, deed: Deed) {
+    const { record } = this;
+    const session = await this.#start(token);
+    const isOpened = session.principal === "ada";
+    if (deed === "renew now") session.regenerate();
+    const held = deed === "begin" && isOpened && record !== undefined
+      ? { token, record, at: this.#now }
+      : undefined;
+    if (deed === "begin") return { isOpened, token, held };
+    return { isOpened, token: await this.#commit(session, token), held };
+  }
+
+  /** Begins a request as it was begun then, and ends it now. */
+  async end({ token, record, at }: Held): Promise<string> {
+    const present = this.record;
+    const { now } = { now: this.#now };
+    this.#provider.clear();
+    this.#now = at;
+    this.#provider.create(this.#id, record, at);
+    const session = await this.#start(token);
+    this.#provider.clear();
+    this.#now = now;
+    if (present !== undefined) this.#provider.create(this.#id, present, now);
+    return await this.#commit(session, token);
+  }
+
+  async #start(token: string): Promise<Session> {
+    return await this.#manager.start(requestWith(`__Host-id=${token}`));
+  }
+
+  /** The token that the browser has afterwards. */
+  async #commit(session: Session, token: string): Promise<string> {
+    const response = await this.#manager.commit(session, new Response());
+    const [cookie] = response.headers.getSetCookie();
+    return cookie?.split(";")[0]?.split("=")[1] ?? token;
+  }
 }
 
 function roleOf(
@@ -189,13 +273,20 @@ function roleOf(
 }
 
 /** What two situations have in common that go on in the same way. */
-function keyOf({ record, owner, known }: State): string {
+function keyOf({ record, owner, known, held }: State): string {
   const roles = known.map((token) => roleOf(token, record));
   return JSON.stringify([
     record.renewedAt,
-    record.previous?.expiresAt,
+    record.previous?.until,
     roleOf(owner, record),
     [...new Set(roles)].sort(),
     roles.at(-1),
+    held && [
+      held.at,
+      held.record.renewedAt,
+      held.record.previous?.until,
+      roleOf(held.token, held.record),
+      roleOf(held.token, record),
+    ],
   ]);
 }

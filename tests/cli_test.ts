@@ -16,6 +16,7 @@ import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { run } from "../cli.ts";
 import { register } from "../core/registry.ts";
+import { expiryOf } from "../core/store/record.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
 import { Browser, Site } from "./_browser.ts";
@@ -218,7 +219,8 @@ describe("list", () => {
       principal: "ada",
       label: "Laptop",
     });
-    const { createdAt, accessedAt, expiresAt } = record;
+    const { createdAt, accessedAt } = record;
+    const expiresAt = expiryOf(record);
     const outcome = await new Store(record).cli("list", "--json");
     const times = { createdAt, accessedAt, expiresAt };
     assertEquals(parsed(outcome), [
@@ -243,6 +245,14 @@ describe("list", () => {
     const { code, lines, errors } = await store.cli("list", "--json");
     assertEquals(code, 0);
     assertEquals(lines.length, 1);
+    assertEquals(errors, [`${makeId(0)} cannot be read`]);
+  });
+
+  it("reports one of a principal whose summary cannot be read", async () => {
+    const store = new Store({ principal: "ada" }, { principal: "ada" });
+    store.exec(`UPDATE sessions SET label = 'x' WHERE id = '${makeId(0)}'`);
+    const { code, lines, errors } = await store.cli("list", "ada", "--json");
+    assertEquals([code, lines.length], [0, 1]);
     assertEquals(errors, [`${makeId(0)} cannot be read`]);
   });
 
@@ -273,13 +283,16 @@ describe("list", () => {
 
 describe("show", () => {
   it("prints times, and keys with their sizes", async () => {
-    const now = Date.UTC(2100, 0, 1);
+    const now = Math.ceil(Date.now() / 1000) * 1000;
     const data = makeData([["cart", "abc"], ["__proto__", 1]]);
     const store = new Store({ now, data });
+    const [begun] = new Date(now).toISOString().split(".");
+    const [ends] = new Date(now + HOUR).toISOString().split(".");
     const { code, lines } = await store.cli("show", makeId(0));
     assertEquals(code, 0);
     assert(lines.includes(`id                ${makeId(0)}`));
-    assert(lines.includes("createdAt         2100-01-01T00:00:00Z"));
+    assert(lines.includes(`createdAt         ${begun}Z`));
+    assert(lines.includes(`expiresAt         ${ends}Z`));
     assert(lines.includes('keys              {"cart":13,"__proto__":14}'));
   });
 
@@ -294,10 +307,16 @@ describe("show", () => {
   });
 
   it("prints neither values nor digests", async () => {
-    const previous = { secretHash: "h2".repeat(40), expiresAt: Date.now() };
+    const previous = {
+      secretHash: "h2".repeat(32),
+      family: "p2".repeat(8),
+      until: "confirmed",
+    } as const;
     const store = new Store({
       data: makeData([["cart", "confidential"]]),
-      secretHash: "h1".repeat(40),
+      secretHash: "h1".repeat(32),
+      family: "p1".repeat(8),
+      binding: "b1".repeat(8),
       previous,
       fingerprint: "f1".repeat(32),
     });
@@ -305,7 +324,7 @@ describe("show", () => {
       const { lines } = await store.cli("show", makeId(0), ...format);
       const text = lines.join("\n");
       assertStringIncludes(text, "cart");
-      assertFalse(/confidential|h1h1|h2h2|f1f1/.test(text));
+      assertFalse(/confidential|h1h1|h2h2|p1p1|p2p2|f1f1|b1b1/.test(text));
     }
   });
 
@@ -333,6 +352,13 @@ describe("revoke", () => {
     const { code, lines } = await store.cli("revoke", makeId(1));
     assertEquals([code, lines], [0, ["1 revoked"]]);
     assertEquals(store.ids, [makeId(0), makeId(2)]);
+  });
+
+  it("ends a session whose record cannot be read", async () => {
+    const store = Store.of(1);
+    store.exec("UPDATE sessions SET data = 'x'");
+    const { code, lines } = await store.cli("revoke", makeId(0));
+    assertEquals([code, lines], [0, ["1 revoked"]]);
   });
 
   it("ends all sessions of a principal and no other", async () => {
@@ -510,19 +536,22 @@ describe("copy", () => {
     assertEquals(to.ids, [makeId(1)]);
   });
 
+  const since = Math.floor(Date.now() / 1000) * 1000;
+  const iso = new Date(since).toISOString();
+  const zoned = new Date(since + 2 * HOUR).toISOString();
   for (
-    const [name, since] of [
-      ["an instant in UTC", "2100-01-01T00:00:00Z"],
-      ["an instant with fractions", "2100-01-01T00:00:00.000Z"],
-      ["an instant in another zone", "2100-01-01T02:00:00+02:00"],
-      ["milliseconds", String(Date.UTC(2100, 0, 1))],
+    const [name, text] of [
+      ["an instant in UTC", iso.replace(".000Z", "Z")],
+      ["an instant with fractions", iso],
+      ["an instant in another zone", zoned.replace(".000Z", "+02:00")],
+      ["milliseconds", String(since)],
     ] as const
   ) {
-    it(`leaves out what was not used since ${name}`, async () => {
-      const now = Date.UTC(2100, 0, 1);
+    it(`leaves out what was not used since five minutes before ${name}`, async () => {
+      const margin = since - 5 * 60_000;
       const to = new Store();
-      const from = new Store({ now: now - 1 }, { now });
-      assertEquals((await from.cli("copy", to.url, "--since", since)).code, 0);
+      const from = new Store({ now: margin - 1 }, { now: margin });
+      assertEquals((await from.cli("copy", to.url, "--since", text)).code, 0);
       assertEquals(to.ids, [makeId(1)]);
     });
   }

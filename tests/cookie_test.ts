@@ -19,7 +19,8 @@ import {
   resolveCookie,
   setCookie,
 } from "../core/carriage/cookie.ts";
-import { isToken, mintToken } from "../core/secret/token.ts";
+import { isToken } from "../core/secret/token.ts";
+import { mintToken } from "./_tokens.ts";
 import { texts } from "./_arbitraries.ts";
 
 /** All values under a name, as the library reads them. */
@@ -328,16 +329,33 @@ describe("the cookie's default name", () => {
   });
 
   it("promises no more than Secure with a domain or another path", () => {
-    assertEquals(resolveCookie({ domain: "example.com" }).name, "__Secure-id");
-    assertEquals(resolveCookie({ path: "/app" }).name, "__Secure-id");
+    for (const scope of [{ domain: "example.com" }, { path: "/app" }]) {
+      const { name } = resolveCookie(scope);
+      assert(/^__Secure-id-[0-9a-f]{8}$/.test(name), name);
+    }
   });
 
   it("has no prefix without secure", () => {
     assertEquals(resolveCookie({ secure: false }).name, "id");
-    assertEquals(
-      resolveCookie({ secure: false, domain: "example.com" }).name,
-      "id",
-    );
+    const { name } = resolveCookie({ secure: false, domain: "example.com" });
+    assert(/^id-[0-9a-f]{8}$/.test(name), name);
+  });
+
+  it("is another one for every scope, and always the same for one", () => {
+    const scopes = [
+      {},
+      { domain: "example.com" },
+      { domain: "app.example.com" },
+      { path: "/app" },
+      { path: "/app/nested" },
+      { domain: "example.com", path: "/app" },
+    ];
+    const names = scopes.map((scope) => resolveCookie(scope).name);
+    assertEquals(new Set(names).size, scopes.length);
+    assertEquals(scopes.map((scope) => resolveCookie(scope).name), names);
+    // Browsers know no capitals in a domain.
+    const capital = resolveCookie({ domain: "EXAMPLE.com" }).name;
+    assertEquals(capital, names[1]);
   });
 
   it("gives way to a name that was asked for", () => {

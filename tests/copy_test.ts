@@ -20,11 +20,13 @@ import type {
   SessionChange,
   SessionRecord,
 } from "../core/provider.ts";
+import { expiryOf } from "../core/store/record.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { shape, storedData } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
 import {
   makeData,
+  makeFamily,
   makeHash,
   makeId,
   makeRecord,
@@ -82,10 +84,14 @@ class Store extends MemoryProvider {
   }
 
   /** Changes a session as a request would. */
-  change(change: Partial<SessionChange>, { id = ID, now = START } = {}): void {
-    const { secretHash, expiresAt } = this.live(id, now);
-    const full = { expiresAt, ...change };
-    assertEquals(super.update(id, full, { secretHash }, now), "done");
+  change(change: SessionChange, { id = ID, now = START } = {}): void {
+    const { family } = this.live(id, now);
+    assertEquals(super.update(id, change, { family }, now), "done");
+  }
+
+  /** Ends a session as an administrator would. */
+  end(id = ID): void {
+    assertEquals(super.destroy(id, {}, START), "done");
   }
 
   #take(name: Intercepted): void {
@@ -134,12 +140,17 @@ async function copiedPair(
 function fullRecord(): RecordOptions {
   return {
     data: makeData([["cart", ["coat"]], ["at", new Date(0)]]),
-    previous: { secretHash: makeHash("old"), expiresAt: START + 1000 },
+    previous: {
+      secretHash: makeHash("old"),
+      family: makeFamily("secret"),
+      until: START + 1000,
+    },
     renewedAt: START - 1,
     principal: "ada",
     label: "Laptop",
     authenticatedAt: START - 2,
     fingerprint: "what it looks like",
+    binding: "bound",
     createdAt: START - 3,
     accessedAt: START - 1,
     persistent: true,
@@ -175,7 +186,7 @@ describe("a copy into an empty store", () => {
 
   it("leaves out what has expired", async () => {
     const from = storeOf(2);
-    from.change({ expiresAt: START + 1 });
+    from.change({ idleTimeout: 0.001 });
     const to = new Store();
     const progress = await copyNow(from, to, { now: () => START + 1 });
     assertEquals(countsOf(progress), { copied: 1 });
@@ -183,12 +194,24 @@ describe("a copy into an empty store", () => {
   });
 
   it("leaves out what expires while it is under way", async () => {
-    const from = storeOf(1, { expiresAt: START + 2 });
+    const from = storeOf(1, { idleTimeout: 0.002 });
     const to = new Store();
     let now = START;
     const progress = await copyNow(from, to, { now: () => now++ });
     assertEquals(countsOf(progress), { kept: 1 });
     assertStrictEquals(to.read(ID, START), undefined);
+  });
+
+  it("leaves out what a wrong clock dated a year ahead", async () => {
+    const ahead = START + 365 * 86_400_000;
+    const from = storeOf(1, { createdAt: ahead, accessedAt: ahead });
+    // A store that answers it all the same.
+    const record = Object.freeze({
+      ...makeRecord({ createdAt: ahead, accessedAt: ahead }),
+      version: 1,
+    });
+    from.scan = () => ({ sessions: [{ id: ID, record }] });
+    assertEquals(countsOf(await copyNow(from, new Store())), { kept: 1 });
   });
 
   it("changes nothing in the other one", async () => {
@@ -266,11 +289,11 @@ describe("a browser whose session was moved", () => {
   it("ends when it would have ended", async () => {
     const [browser, from] = await signedIn();
     browser.site.pass(1000);
-    const after = await moved(browser, from);
-    after.site.pass(2599);
-    assert(!await after.look((session) => session.isNew));
-    after.site.pass(1);
-    assert(await after.look((session) => session.isNew));
+    for (const [seconds, isOver] of [[2599, false], [2600, true]] as const) {
+      const after = await moved(browser, from);
+      after.site.pass(seconds);
+      assertEquals(await after.look((session) => session.isNew), isOver);
+    }
   });
 });
 
@@ -310,7 +333,7 @@ describe("a copy into a store that has the session", () => {
 
   it("moves the deadline when the original was only read", async () => {
     const [from, to] = await copiedPair();
-    from.touch(ID, START + 9_000_000, START + 1);
+    from.touch(ID, START + 1);
     assertEquals(countsOf(await copyNow(from, to)), { refreshed: 1 });
     assertEquals(to.live(), from.live());
   });
@@ -324,24 +347,48 @@ describe("a copy into a store that has the session", () => {
     assertStrictEquals(to.live(), before);
   });
 
-  it("keeps the later deadline of a copy that was read there", async () => {
+  it("keeps the later use of a copy that was read there", async () => {
     const [from, to] = await copiedPair();
     from.change({ set: makeData([["name", "Ada"]]) }, { now: START + 1 });
-    to.touch(ID, START + 3_600_005, START + 5);
+    to.touch(ID, START + 5);
     assertEquals(countsOf(await copyNow(from, to)), { refreshed: 1 });
-    const { data, accessedAt, expiresAt } = to.live();
-    assertEquals(
-      [data["name"], accessedAt, expiresAt],
-      ["Ada", START + 5, START + 3_600_005],
-    );
+    const { data, accessedAt } = to.live();
+    assertEquals([data["name"], accessedAt], ["Ada", START + 5]);
   });
 
-  it("keeps no deadline that the original's new idle timeout forbids", async () => {
+  it("dates a copy with the original's last use, not with its own clock", async () => {
     const [from, to] = await copiedPair();
-    from.change({ idleTimeout: 60, expiresAt: START + 60_000 });
-    to.touch(ID, START + 3_600_005, START + 5);
+    from.change({ set: makeData([["name", "Ada"]]) }, { now: START + 1 });
+    await copyNow(from, to, { now: () => START + 9000 });
+    assertEquals(to.live().accessedAt, START + 1);
+  });
+
+  it("brings an idle timeout that is shorter than the copy's", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ idleTimeout: 60 });
+    to.touch(ID, START + 5);
     await copyNow(from, to);
-    assertEquals(to.live().expiresAt, START + 60_005);
+    assertEquals(expiryOf(to.live()), START + 60_005);
+  });
+
+  it("keeps a token that was confirmed there in the middle of it", async () => {
+    const waiting = {
+      secretHash: makeHash("old"),
+      family: makeFamily("secret"),
+      until: "confirmed",
+    } as const;
+    const [from, to] = await copiedPair({ previous: waiting });
+    from.change({ set: makeData([["name", "Eve"]]) });
+    // The version is that of another instance which began at 1 again.
+    const { version } = to.live();
+    to.before("update", () => {
+      to.end();
+      const previous = { ...waiting, until: START + 1000 };
+      to.create(ID, makeRecord({ previous }), START);
+      assertEquals(to.live().version, version);
+    });
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().previous?.until, START + 1000);
   });
 
   it("keeps what is changed there in the middle of it", async () => {
@@ -358,7 +405,7 @@ describe("a copy into a store that has the session", () => {
     for (const call of ["read", "update"] as const) {
       const [from, to] = await copiedPair();
       from.change({ set: makeData([["name", "Eve"]]) });
-      to.before(call, () => to.destroy(ID));
+      to.before(call, () => to.end());
       assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
       assertStrictEquals(to.read(ID, START), undefined);
     }
@@ -367,7 +414,7 @@ describe("a copy into a store that has the session", () => {
   it("leaves it alone when the original ends in the middle of it", async () => {
     const [from, to] = await copiedPair();
     from.change({ set: makeData([["name", "Eve"]]) });
-    from.before("read", () => from.destroy(ID));
+    from.before("read", () => from.end());
     assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
     assertEquals(to.live().version, 1);
   });
@@ -392,29 +439,45 @@ describe("a copy into a store that has the session", () => {
   });
 
   it("copies it anew when the copy has expired there", async () => {
-    const [from, to] = await copiedPair({ expiresAt: START + 1 });
-    from.touch(ID, START + 9000, START);
+    const [from, to] = await copiedPair({ idleTimeout: 0.001 });
+    from.change({ idleTimeout: 9 });
     const progress = await copyNow(from, to, { now: () => START + 1 });
     assertEquals(countsOf(progress), { copied: 1 });
-    assertEquals(to.live(ID, START + 1).expiresAt, START + 9000);
+    assertEquals(to.live(ID, START + 1).idleTimeout, 9);
   });
 });
 
-function fullChange(): SessionChange {
+/** A change of every field that a change can have. */
+function fullChange(): Complete {
   return {
     secretHash: makeHash("new"),
-    previous: { secretHash: SECRET, expiresAt: START + 1000 },
+    family: makeFamily("new"),
+    previous: {
+      secretHash: SECRET,
+      family: makeFamily("secret"),
+      until: "never",
+    },
     renewedAt: START + 1,
     principal: "ada",
     label: "Laptop",
     authenticatedAt: START + 1,
     fingerprint: "what it looks like",
+    binding: "bound",
     idleTimeout: 60,
     absoluteTimeout: 120,
     persistent: true,
-    expiresAt: START + 60_001,
   };
 }
+
+/** Every field named: a new one does not compile until it is copied. */
+type Complete = {
+  readonly [
+    Key in Exclude<
+      keyof SessionRecord,
+      "data" | "version" | "createdAt" | "accessedAt"
+    >
+  ]-?: NonNullable<SessionRecord[Key]>;
+};
 
 describe("a copy that is repeated", () => {
   it("brings every change if it knows what earlier ones did", async () => {
@@ -449,23 +512,23 @@ describe("a copy that is repeated", () => {
     assertEquals(to.live().data["name"], "Ada");
   });
 
-  it("leaves out what was not used since the last one began", async () => {
-    const from = storeOf(3);
+  it("leaves out what was not used since five minutes before the last one", async () => {
+    const from = storeOf(3, { accessedAt: START - 900_000 });
     const to = new Store();
     const { startedAt } = await copyNow(from, to, { now: () => START + 10 });
-    const later = START + 3_609_000;
-    from.touch(makeId(2), later, START + 10);
-    from.touch(makeId(3), later, START + 9);
+    const margin = startedAt - 5 * 60_000;
+    from.touch(makeId(2), margin);
+    from.touch(makeId(3), margin - 1);
     const progress = await copyNow(from, to, { since: startedAt });
     assertEquals(startedAt, START + 10);
     assertEquals(countsOf(progress), { refreshed: 1, unchanged: 2 });
-    assertEquals(to.live(makeId(2)).expiresAt, later);
+    assertEquals(to.live(makeId(2)).accessedAt, margin);
   });
 
   it("does not revive what ended there and was not used since", async () => {
     const [from, to] = await copiedPair();
-    to.destroy(ID);
-    const since = START + 1;
+    to.end();
+    const since = START + 5 * 60_000 + 1;
     assertEquals(countsOf(await copyNow(from, to, { since })), {
       unchanged: 1,
     });
@@ -600,6 +663,21 @@ describe("a session that cannot be copied", () => {
     const progress = await copyNow(from, new Store(), { onSkip });
     assertEquals(countsOf(progress), { copied: 1, skipped: 1 });
     assertEquals(skipped, [["broken", "corrupt"]]);
+  });
+
+  it("is named and skipped when what is there cannot be read", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ set: makeData([["name", "Ada"]]) });
+    to.before("read", () => {
+      throw new SessionError("corrupt", "Cannot decode session", { id: ID });
+    });
+    const skipped: unknown[] = [];
+    const onSkip = (id: string, { code }: SessionError) => {
+      skipped.push([id, code]);
+    };
+    const progress = await copyNow(from, to, { onSkip });
+    assertEquals(countsOf(progress), { skipped: 1 });
+    assertEquals(skipped, [[ID, "corrupt"]]);
   });
 
   it("is not skipped when the store fails in another way", async () => {

@@ -57,6 +57,18 @@ const LET_IN: readonly (readonly [string, Sent])[] = [
     "of an older browser that writes the default port",
     { origin: "https://shop.example:443" },
   ],
+  [
+    "of an older browser, forwarded with the port of HTTPS",
+    { origin: "https://shop.example", url: "http://shop.example:443/pay" },
+  ],
+  [
+    "of an older browser, forwarded with the port of HTTP",
+    { origin: "https://shop.example", url: "https://shop.example:80/pay" },
+  ],
+  [
+    "of an older browser by HTTP, forwarded with the port of HTTPS",
+    { origin: "http://shop.example", url: "http://shop.example:443/pay" },
+  ],
   ["of a trusted origin on another site", {
     site: "cross-site",
     origin: TRUSTED,
@@ -97,6 +109,10 @@ const TURNED_AWAY: readonly (readonly [string, Sent])[] = [
   [
     "of an older browser at another port",
     { origin: "https://shop.example:8443" },
+  ],
+  [
+    "of an older browser at the default port, when the own is another",
+    { origin: "https://shop.example", url: "http://shop.example:8443/pay" },
   ],
   ["of an older browser that hides its origin", { origin: "null" }],
   ["with an Origin that is none", { origin: "shop.example" }],
@@ -265,8 +281,55 @@ describe("handle and requests of other sites", () => {
     const site = new Site();
     await forge(site, FORGED);
     assertEquals(site.events, [
-      { type: "refused", reason: "cross-origin", id: undefined },
+      {
+        type: "refused",
+        reason: "cross-origin",
+        id: undefined,
+        origin: "https://evil.example",
+      },
     ]);
+  });
+
+  it("names the origin, and the option that lets it in", async () => {
+    const { response } = await forge(new Site(), FORGED);
+    const text = await response.text();
+    assert(text.includes("https://evil.example"), text);
+    assert(text.includes("trustedOrigins"), text);
+  });
+
+  it("names no origin where the request does not", async () => {
+    const site = new Site();
+    const { response } = await forge(site, { site: "cross-site" });
+    assert((await response.text()).includes("from another site. If"));
+    const [event] = site.events;
+    assert(event?.type === "refused" && event.reason === "cross-origin");
+    assertEquals(event.origin, undefined);
+  });
+
+  it("names so much of a long origin as can be shown, as plain text", async () => {
+    const site = new Site();
+    const origin = `https://${"a".repeat(1000)}.example`;
+    const { response } = await forge(site, { site: "cross-site", origin });
+    const { headers } = response;
+    assertEquals(headers.get("content-type"), "text/plain; charset=utf-8");
+    assertEquals(headers.get("x-content-type-options"), "nosniff");
+    assertEquals(headers.get("cache-control"), "no-store");
+    assertFalse((await response.text()).includes("a".repeat(257)));
+    const [event] = site.events;
+    assert(event?.type === "refused" && event.reason === "cross-origin");
+    assertEquals(event.origin, origin.slice(0, 256));
+  });
+
+  it("is answered by intercept alone, before a session is started", async () => {
+    const site = new Site();
+    const answer = await site.manager.intercept(requestOf(FORGED));
+    assertEquals(answer?.status, 403);
+    assertEquals(
+      await site.manager.intercept(requestOf({ site: "same-origin" })),
+      undefined,
+    );
+    const open = new Site({ crossOriginProtection: false });
+    assertEquals(await open.manager.intercept(requestOf(FORGED)), undefined);
   });
 
   it("neither sends nor clears a cookie", async () => {

@@ -1,18 +1,25 @@
-import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+/** Deno KV in a remote database, whose client sends a write again that was lost. */
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertLess,
+  assertRejects,
+} from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import { conformance } from "../providers/conformance.ts";
 import { type DenoKv, DenoKvProvider } from "../providers/deno_kv.ts";
-import { SessionError } from "../mod.ts";
+import { SessionError } from "../core/errors.ts";
 import { Browser, Site } from "./_browser.ts";
 import { KvServer } from "./_kv_server.ts";
-import { makeId, makeRecord, START } from "./_records.ts";
+import { makeData, makeId, makeRecord, START } from "./_records.ts";
 
 type OpenKv = (path: string) => Promise<DenoKv>;
 
 const openKv = (globalThis as { Deno?: { openKv?: OpenKv } }).Deno?.openKv;
 const skip = openKv === undefined;
 if (skip) {
-  console.log("skipped tests of remote Deno KV: only Deno has a client for it");
+  console.log("Tests of remote Deno KV are skipped: only Deno has a client");
 }
 
 describe("Deno KV at a distance", { skip }, () => {
@@ -52,13 +59,59 @@ describe("Deno KV at a distance", { skip }, () => {
   it("an update whose answer was lost is done, and done once", async () => {
     const provider = makeProvider();
     const id = makeId(1);
-    const { secretHash } = makeRecord();
+    const { family } = makeRecord();
     await provider.create(id, makeRecord(), START);
     server.lost = 1;
-    const change = { set: { city: "London" }, expiresAt: START + 9_000_000 };
-    const guard = { secretHash, version: 1 };
+    const change = { set: makeData([["city", "London"]]) };
+    const guard = { family, version: 1 };
     assertEquals(await provider.update(id, change, guard, START), "done");
     assertEquals((await provider.read(id, START))?.version, 2);
+  });
+
+  it("an end whose answer was lost has ended the session, unknown by whom", async () => {
+    const provider = makeProvider();
+    const id = makeId(1);
+    const { family } = makeRecord();
+    await provider.create(id, makeRecord({ principal: "ada" }), START);
+    server.lost = 1;
+    assertEquals(await provider.destroy(id, { family }, START), "absent");
+    assertEquals(await provider.read(id, START), undefined);
+    assertEquals((await provider.list("ada", START)).sessions, []);
+  });
+
+  it("ends whose answer was lost have ended every session", async () => {
+    const provider = makeProvider();
+    const record = makeRecord({ principal: "ada" });
+    for (const number of [1, 2, 3]) {
+      await provider.create(makeId(number), record, START);
+    }
+    server.lost = 1;
+    assertEquals(await provider.destroyAll("ada"), 0);
+    for (const number of [1, 2, 3]) {
+      assertEquals(await provider.read(makeId(number), START), undefined);
+    }
+  });
+
+  it("an end after a read is one request to it", async () => {
+    const provider = makeProvider();
+    const id = makeId(1);
+    const { family } = makeRecord();
+    await provider.create(id, makeRecord({ principal: "ada" }), START);
+    await provider.read(id, START);
+    const before = server.requests;
+    assertEquals(await provider.destroy(id, { family }, START), "done");
+    assertEquals(server.requests - before, 1);
+  });
+
+  it("the end of 300 sessions is at most 40 requests to it", async () => {
+    const provider = makeProvider();
+    const record = makeRecord({ principal: "ada" });
+    for (let number = 0; number < 300; number++) {
+      await provider.create(makeId(number), record, START);
+    }
+    const before = server.requests;
+    assertEquals(await provider.destroyAll("ada"), 300);
+    assertLess(server.requests - before, 41);
   });
 
   it("a request whose answers are lost leaves nothing out", async () => {

@@ -1,3 +1,4 @@
+/** Tests the Redis provider with deno-redis, where that can be had. */
 import { assertEquals } from "@std/assert";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
@@ -84,5 +85,5 @@ async function load(): Promise<DenoRedis | undefined> {
 }
 
 function skipped(reason: string): void {
-  console.log(`skipped tests of RedisProvider with deno-redis: ${reason}`);
+  console.log(`Tests of deno-redis are skipped: ${reason.split("\n")[0]}`);
 }

@@ -1,9 +1,20 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertLess,
+  assertStrictEquals,
+} from "@std/assert";
+import { spawnSync } from "node:child_process";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import process from "node:process";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
+import { isInsecure } from "../core/carriage/arrival.ts";
 import { Manager, type ManagerOptions, type SessionEvent } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
-import { Browser, Site } from "./_browser.ts";
+import { Browser, signedIn, Site } from "./_browser.ts";
 
 const CHANNEL = "@cloakroom/session";
 
@@ -78,7 +89,10 @@ describe("onEvent", () => {
   it("hears of a store that failed, with the call and the error", async () => {
     const provider = new MemoryProvider();
     const { site, browser } = await visited({ provider });
-    const cause = new Error("disk on fire");
+    const cause = Object.assign(new RangeError("disk on fire"), {
+      code: "EIO",
+      command: { args: ["SET", "confidential"] },
+    });
     provider.read = () => {
       throw cause;
     };
@@ -86,7 +100,22 @@ describe("onEvent", () => {
     const [event] = site.events;
     assert(event?.type === "store-error");
     assertEquals(event.operation, "read");
-    assertStrictEquals(event.error.cause, cause);
+    assertEquals(event.error.id, browser.token.slice(0, 24));
+    assertEquals(String(event.error.cause), "RangeError: disk on fire");
+    assertEquals((event.error.cause as { code?: unknown }).code, "EIO");
+    // Clients hang whole statements with their data on their errors.
+    assertFalse(inspect(event, { depth: 9 }).includes("confidential"));
+    assertEquals(JSON.parse(JSON.stringify(event)), {
+      type: "store-error",
+      operation: "read",
+      error: {
+        name: "SessionError",
+        code: "store-failed",
+        message: "Cannot read session: the provider failed",
+        id: browser.token.slice(0, 24),
+        cause: "RangeError: disk on fire",
+      },
+    });
   });
 
   it("hears once of two requests that destroy one session", async () => {
@@ -311,4 +340,122 @@ describe("events", () => {
     const response = await manager.commit(session, new Response());
     assertEquals(response.status, 200);
   });
+});
+
+describe("an id that a log keeps", () => {
+  /** As the worker knows them. */
+  const SOURCES = [
+    "an unknown session",
+    "a wrong secret",
+    "an alarm",
+    "a sign-in just before",
+    "two sessions",
+    "another client",
+    "an opened session",
+    "a store that fails",
+  ];
+
+  for (const source of SOURCES) {
+    it(`of ${source} keeps no header alive that it came in`, () => {
+      const worker = new URL("./_kept_ids_worker.ts", import.meta.url);
+      const options = "Deno" in globalThis
+        ? ["-A", "--no-check", "--no-config", "--v8-flags=--expose-gc"]
+        : [];
+      const { stdout, stderr } = spawnSync(process.execPath, [
+        "run",
+        ...options,
+        fileURLToPath(worker),
+        source,
+      ], { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } });
+      assert(/^-?[\d.]+\s*$/.test(stdout), stdout + stderr);
+      // The headers together take 30 megabytes.
+      assertLess(Number(stdout), 5);
+    });
+  }
+});
+
+describe("a cookie that browsers refuse", () => {
+  const LAN = "http://shop.lan/";
+
+  function requestTo(url: string, headers: HeadersInit = {}): Request {
+    return new Request(url, { headers });
+  }
+
+  /** Signs in by a request, and answers with the events. */
+  async function signInBy(request: Request, options: ManagerOptions = {}) {
+    const site = new Site(options);
+    await site.manager.run(request, (session) => {
+      session.signIn("ada");
+      return new Response();
+    });
+    return site;
+  }
+
+  it("is told by an event, because the form would come back without a word", async () => {
+    const { events } = await signInBy(requestTo(LAN));
+    const [created, signedIn, insecure, ...others] = events;
+    assertEquals([created?.type, signedIn?.type, insecure?.type, others], [
+      "created",
+      "signed-in",
+      "insecure",
+      [],
+    ]);
+    assertEquals(idIn(insecure), idIn(created));
+  });
+
+  it("is told when it is renewed, too", async () => {
+    const browser = await signedIn();
+    const { site, cookie = "" } = browser;
+    site.pass(900);
+    await site.manager.run(requestTo(LAN, { cookie }), () => new Response());
+    assertEquals(site.takeEvents(), ["renewed", "insecure"]);
+  });
+
+  it("is not told where the cookie is not Secure, or none is due", async () => {
+    const plain = await signInBy(requestTo(LAN), { cookie: { secure: false } });
+    assertEquals(plain.takeEvents(), ["created", "signed-in"]);
+    const site = new Site();
+    await site.manager.run(requestTo(LAN), () => new Response());
+    assertEquals(site.takeEvents(), []);
+  });
+
+  const SECURE: readonly (readonly [string, HeadersInit?])[] = [
+    ["https://shop.lan/"],
+    ["http://localhost/"],
+    ["http://localhost:8000/"],
+    ["http://app.localhost/"],
+    ["http://127.0.0.1:8000/"],
+    ["http://127.1.2.3/"],
+    ["http://[::1]:8000/"],
+    [LAN, { "x-forwarded-proto": "https" }],
+    [LAN, { forwarded: "for=192.0.2.1;proto=https;by=10.0.0.1" }],
+    [LAN, { forwarded: 'proto="https"' }],
+    [LAN, { "sec-fetch-site": "same-origin" }],
+    [LAN, { origin: "https://shop.lan" }],
+  ];
+
+  for (const [url, headers] of SECURE) {
+    it(`is none at ${url} with ${JSON.stringify(headers ?? {})}`, () => {
+      assertFalse(isInsecure(requestTo(url, headers)));
+    });
+  }
+
+  const INSECURE: readonly (readonly [string, HeadersInit?])[] = [
+    [LAN],
+    ["http://192.168.1.5:8000/"],
+    ["http://localhost.evil.example/"],
+    ["http://mylocalhost/"],
+    ["http://127.0.0.1.evil.example/"],
+    [LAN, { "x-forwarded-proto": "http" }],
+    [LAN, { forwarded: "proto=http" }],
+    [LAN, { forwarded: "host=proto-https.example" }],
+    [LAN, { origin: "http://shop.lan" }],
+    [LAN, { origin: "null" }],
+  ];
+
+  for (const [url, headers] of INSECURE) {
+    it(`is one at ${url} with ${JSON.stringify(headers ?? {})}`, () => {
+      assert(isInsecure(requestTo(url, headers)));
+    });
+  }
 });

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { checkFormToken, makeFormToken } from "../core/secret/form_token.ts";
-import { familyOf, mintSecret, secretOf } from "../core/secret/token.ts";
+import { familyOf, mintSecret } from "../core/secret/token.ts";
+import { secretOf } from "./_tokens.ts";
 import { type Session, SessionError } from "../mod.ts";
 import { Browser, Site } from "./_browser.ts";
 
@@ -178,9 +179,19 @@ describe("a session's form token", () => {
     assertFalse(await accepts(browser, field));
   });
 
-  it("ends with regenerate", async () => {
-    const { browser, field } = await shown(new Site());
+  it("ends with a new proof of identity, and not with a renewal", async () => {
+    const { browser } = await shown(new Site());
+    let field = "";
+    await browser.visit((session) => {
+      session.signIn("ada");
+      field = session.formToken();
+    });
+    browser.site.pass(30);
     await browser.visit((session) => session.regenerate());
+    assert(await accepts(browser, field));
+    await browser.visit((session) =>
+      session.regenerate({ reauthenticated: true })
+    );
     assertFalse(await accepts(browser, field));
   });
 

@@ -1,3 +1,4 @@
+/** Checks how the memory provider finds a session by its id. */
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";

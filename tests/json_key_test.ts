@@ -1,37 +1,41 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import fc from "fast-check";
+import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
-import { encode } from "../core/value/codec.ts";
 import { fromJsonKey, toJsonKey } from "../core/value/json_key.ts";
 import { toRecord as toNewRecord } from "../core/store/record.ts";
 import type { StoredData } from "../core/value/types.ts";
 import * as denoKv from "../providers/deno_kv/record.ts";
 import * as postgres from "../providers/postgres/row.ts";
 import * as redis from "../providers/redis/record_text.ts";
-import * as sqlite from "../providers/sqlite/row.ts";
+import * as sqlite from "../providers/sqlite/data.ts";
 import { keys, texts } from "./_arbitraries.ts";
 import { makeData, makeId, makeRecord, START } from "./_records.ts";
 
 function throughDenoKv(data: StoredData): StoredData | undefined {
-  const record = toNewRecord(makeRecord({ data }), 1);
-  const value = denoKv.toBytes({ ...record, writeIds: "" }, encode(data));
-  return denoKv.readLive({ value, versionstamp: "1" }, START)?.data;
+  const id = makeId(1);
+  const { data: _data, ...header } = toNewRecord(makeRecord(), 1);
+  const bytes = denoKv.dataBytes(data);
+  const value = denoKv.toBytes(id, { ...header, writeIds: "" }, bytes);
+  const live = denoKv.readLive(id, { value, versionstamp: "1" }, START);
+  return live && denoKv.recordOf(id, live).data;
 }
 
 function throughPostgres(data: StoredData): StoredData {
-  const { secretHash, renewedAt, createdAt, accessedAt, expiresAt } =
-    makeRecord();
+  const { secretHash, family } = makeRecord();
+  const numbers = Buffer.alloc(6 * 8);
+  const values = [START, START, 3600, 43_200, NaN, START];
+  for (const [index, value] of values.entries()) {
+    numbers.writeDoubleBE(value, index * 8);
+  }
   const answer = JSON.stringify([
     postgres.escaped(makeId(1)),
+    numbers.toString("hex"),
+    null,
     1,
     secretHash,
-    renewedAt,
+    family,
     ...Array.from({ length: 6 }, () => null),
-    createdAt,
-    accessedAt,
-    expiresAt,
-    3600,
-    43_200,
     false,
     // What the server makes of it: keys and values, not the text.
     JSON.parse(postgres.encodeData(data)),
@@ -44,13 +48,11 @@ function throughRedis(data: StoredData): StoredData | undefined {
     writeId: "write",
     indexedUntil: undefined,
   });
-  return redis.readRecord(text, START)?.data;
+  return redis.readRecord(makeId(1), text, START)?.data;
 }
 
 function throughSqlite(data: StoredData): StoredData {
-  const text = sqlite.patchOf({ set: data });
-  const columns = [1, START, START, "", START, ...Array(10).fill(null), text];
-  return sqlite.toRecord(columns as unknown as sqlite.Columns).data;
+  return sqlite.toData(sqlite.fromData(data));
 }
 
 describe("a key in JSON", () => {

@@ -4,19 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
-import {
-  idOf,
-  mintSecret,
-  mintToken,
-  renewSecret,
-} from "../core/secret/token.ts";
+import { mintSecret, mintSibling } from "../core/secret/token.ts";
+import { idOf, mintToken } from "./_tokens.ts";
 import { leakIn } from "./_leaks.ts";
 
 describe("the watch for leaked secrets", () => {
   it("finds a token, a secret, and half of one, in any text", () => {
     const token = mintToken();
     const secret = mintSecret();
-    const renewed = renewSecret(secret);
+    const renewed = mintSibling(secret);
     for (const text of [token, secret, renewed, renewed.slice(16)]) {
       assert(leakIn(`Cannot open "${text}": refused`) !== undefined, text);
     }

@@ -1,3 +1,4 @@
+/** Checks the list that keeps sessions in the order of their use. */
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
@@ -9,6 +10,7 @@ describe("LinkedList", () => {
     const { list, names } = listOf("");
 
     assertEquals(list.back, 0);
+    assertEquals(list.front, 0);
     assertEquals(names(), "");
   });
 
@@ -16,10 +18,11 @@ describe("LinkedList", () => {
     assertEquals(listOf("abc").names(), "cba");
   });
 
-  it("has at its back the slot pushed first", () => {
+  it("has at its back the slot pushed first, and at its front the last", () => {
     const { list, slot } = listOf("abc");
 
     assertEquals(list.back, slot("a"));
+    assertEquals(list.front, slot("c"));
   });
 
   it("knows which slots are in it", () => {
@@ -256,6 +259,7 @@ function assertAgrees(
   assertEquals(slotsFromFront(slots, list), array);
   assertEquals(slotsFromBack(list), array.toReversed());
   assertEquals(list.back, array.at(-1) ?? 0);
+  assertEquals(list.front, array[0] ?? 0);
   for (const slot of array) assert(list.has(slot));
 }
 

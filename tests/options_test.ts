@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { describe, it } from "node:test";
-import { mintToken } from "../core/secret/token.ts";
+import { expiryOf } from "../core/store/record.ts";
 import {
   type CookieOptions,
   DEFAULT_ABSOLUTE_TIMEOUT,
@@ -25,6 +25,9 @@ import {
   SessionError,
 } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
+import { Browser, requestWith, Site } from "./_browser.ts";
+import { inheriting } from "./_pollution.ts";
+import { mintToken } from "./_tokens.ts";
 
 const CALLS = [
   "create",
@@ -52,8 +55,8 @@ function storeWith(calls: Partial<Provider> = {}): Provider {
     create: (id, record, now) => memory.create(id, record, now),
     read: (id, now) => memory.read(id, now),
     update: (...args) => memory.update(...args),
-    touch: (id, expiresAt, now) => memory.touch(id, expiresAt, now),
-    destroy: (id) => memory.destroy(id),
+    touch: (id, now) => memory.touch(id, now),
+    destroy: (id, guard, now) => memory.destroy(id, guard, now),
     gc: (now, limit) => memory.gc(now, limit),
     list: (principal, now) => memory.list(principal, now),
     destroyAll: (principal, except) => memory.destroyAll(principal, except),
@@ -61,12 +64,6 @@ function storeWith(calls: Partial<Provider> = {}): Provider {
     close: () => memory.close(),
     ...calls,
   };
-}
-
-function requestWith(cookie?: string): Request {
-  return new Request("http://localhost/", {
-    headers: cookie === undefined ? {} : { cookie },
-  });
 }
 
 /** Stores a session and answers the `Set-Cookie` header that it was sent with. */
@@ -210,6 +207,207 @@ describe("a manager's options", () => {
     rangeRefusal({ provider, gcInterval: 1, maxSize: 0 });
     time.tick(10_000);
     assertEquals(passes, 0);
+  });
+});
+
+describe("options that every object inherits", () => {
+  /** Each with what it would do if it counted. */
+  const INHERITED: Readonly<Record<string, unknown>> = {
+    secure: false,
+    name: "planted",
+    path: "/app",
+    domain: "evil.example",
+    sameSite: "none",
+    persistent: true,
+    idleTimeout: 1,
+    absoluteTimeout: 2,
+    renewInterval: 0,
+    renewGrace: 0,
+    onReuse: "report",
+    maxSessions: 1,
+    crossOriginProtection: false,
+    trustedOrigins: ["https://evil.example"],
+    onFingerprintChange: "refuse",
+    isUse: () => false,
+    maxSize: 1,
+    now: () => 0,
+    onEvent: () => {},
+  };
+
+  for (const [name, value] of Object.entries(INHERITED)) {
+    it(`such as ${name} change nothing`, async () => {
+      const heard: unknown[] = [];
+      const inherited = name === "onEvent"
+        ? { [name]: (event: unknown) => heard.push(event) }
+        : { [name]: value };
+      await inheriting(inherited, async () => {
+        for (const given of [undefined, {}, { cookie: {} }]) {
+          await using manager = new Manager(given);
+          assertEquals(await summaryOf(manager), EXPECTED);
+        }
+      });
+      assertEquals(heard, []);
+    });
+  }
+
+  const EXPECTED = {
+    cookie: "__Host-id; Path=/; Secure; HttpOnly; SameSite=Lax",
+    crossOrigin: 403,
+    sessions: 2,
+    isLong: true,
+    isTimed: true,
+  };
+
+  /** What a manager does that options could change. */
+  async function summaryOf(manager: Manager) {
+    const before = Date.now();
+    const handler = manager.handle((_request, session) => {
+      session.set("name", "Ada Lovelace");
+      session.signIn("ada");
+      return new Response();
+    });
+    const response = await handler(requestWith());
+    await handler(requestWith());
+    const header = response.headers.get("set-cookie") ?? "";
+    const forged = new Request("http://localhost/", {
+      method: "POST",
+      headers: {
+        "sec-fetch-site": "cross-site",
+        origin: "https://evil.example",
+      },
+    });
+    const session = await manager.start(requestWith(header.split(";")[0]));
+    return {
+      cookie: header.replace(/=[\w-]{56}/, ""),
+      crossOrigin: (await handler(forged)).status,
+      sessions: (await manager.list("ada")).length,
+      isLong: session.expiresAt > before + 3_500_000,
+      isTimed: session.createdAt >= before,
+    };
+  }
+
+  it("such as reuse and renewal do not turn them off", async () => {
+    await inheriting({ renewInterval: 0, onReuse: "report" }, async () => {
+      const site = new Site();
+      const browser = new Browser(site);
+      await browser.visit((session) => session.signIn("ada"));
+      const { cookie } = browser;
+      site.pass(900);
+      await browser.visit();
+      assertFalse(browser.cookie === cookie);
+      await browser.visit();
+      site.pass(30);
+      await site.start(cookie);
+      assert(await browser.look(({ isNew }) => isNew));
+    });
+  });
+
+  it("such as isUse leave a session's idle timeout prolonged", async () => {
+    await inheriting({ isUse: false }, async () => {
+      const site = new Site();
+      const browser = new Browser(site);
+      await browser.visit((session) => session.set("a", 1));
+      for (let visit = 0; visit < 3; visit++) {
+        site.pass(3000);
+        await browser.visit();
+      }
+      assertFalse(await browser.look(({ isNew }) => isNew));
+    });
+  });
+});
+
+describe("the isUse option", () => {
+  const isUse = ({ url }: { readonly url: string }) => !url.endsWith("/poll");
+  const poll = (cookie = "") =>
+    new Request("http://localhost/poll", { headers: { cookie } });
+
+  /** A site that knows polls, and a browser with a session. */
+  async function polled(options: ManagerOptions = {}) {
+    const site = new Site({ isUse, ...options });
+    const browser = new Browser(site);
+    await browser.visit((session) => session.set("count", 0));
+    return { site, browser };
+  }
+
+  it("keeps requests that are no use from prolonging the session", async () => {
+    const { site, browser } = await polled();
+    const seen: unknown[] = [];
+    const handler = site.manager.handle((_request, session) => {
+      seen.push(session.get("count"));
+      session.set("count", seen.length);
+      return new Response();
+    });
+    for (let count = 0; count < 3; count++) {
+      site.pass(1199);
+      browser.receive(await handler(poll(browser.cookie)));
+    }
+    assertEquals(seen, [0, 1, 2]);
+    site.pass(3);
+    assert(await browser.look(({ isNew }) => isNew));
+  });
+
+  it("prolongs the session for all others", async () => {
+    const { site, browser } = await polled();
+    for (let count = 0; count < 3; count++) {
+      site.pass(1800);
+      await browser.visit();
+    }
+    assertFalse(await browser.look(({ isNew }) => isNew));
+  });
+
+  it("gives way to what start and run are told", async () => {
+    for (const told of [true, false]) {
+      for (const how of ["start", "run"] as const) {
+        const { site, browser } = await polled();
+        const { manager } = site;
+        const request = told
+          ? poll(browser.cookie)
+          : requestWith(browser.cookie);
+        site.pass(1800);
+        if (how === "run") {
+          await manager.run(request, () => new Response(), { isUse: told });
+        } else {
+          const session = await manager.start(request, { isUse: told });
+          await manager.commit(session, new Response());
+        }
+        site.pass(1801);
+        assertStrictEquals(
+          await browser.look(({ isNew }) => isNew),
+          !told,
+          how,
+        );
+      }
+    }
+  });
+
+  it("renews and confirms a secret like any other request", async () => {
+    const { site, browser } = await polled();
+    const handler = site.manager.handle(() => new Response());
+    const { cookie } = browser;
+    site.pass(900);
+    browser.receive(await handler(poll(cookie)));
+    assertFalse(browser.cookie === cookie);
+    await handler(poll(browser.cookie));
+    site.pass(30);
+    site.takeEvents();
+    await site.start(cookie);
+    assertEquals(site.takeEvents(), ["reused"]);
+  });
+
+  it("must be a function that answers true or false", async () => {
+    for (const wrong of [0, null, true, {}]) {
+      assertEquals(
+        typeRefusal({ isUse: wrong }),
+        `Cannot create Manager: isUse must be a function: received ${typeof wrong}`,
+      );
+    }
+    const answer = (() => "yes") as unknown as () => boolean;
+    await using manager = new Manager({ isUse: answer });
+    assertThrows(
+      () => manager.start(requestWith()),
+      TypeError,
+      "isUse must be true or false: received string",
+    );
   });
 });
 
@@ -563,11 +761,18 @@ describe("the now option", () => {
     );
   });
 
+  it("is asked anew each time, so that a clock set later counts", async () => {
+    await using manager = new Manager();
+    using time = new FakeTime(1_700_000_000_000);
+    const session = await manager.start(requestWith());
+    assertEquals(session.createdAt, time.now);
+  });
+
   it("is the only clock when it is given", async () => {
     const record = await firstRecord({ now: () => 5000 });
     assertEquals(record.createdAt, 5000);
     assertEquals(record.accessedAt, 5000);
-    assertEquals(record.expiresAt, 5000 + 3_600_000);
+    assertEquals(expiryOf(record), 5000 + 3_600_000);
   });
 
   it("cannot be anything but a function", () => {
@@ -640,7 +845,9 @@ describe("the cookie option", () => {
     const attributes = header.slice(header.indexOf(";"));
     assertEquals(
       response.headers.get("set-cookie"),
-      `__Secure-id=${attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`,
+      `${
+        cookie.split("=")[0]
+      }=${attributes}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT`,
     );
   });
 

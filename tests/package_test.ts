@@ -52,6 +52,15 @@ function neighboursOf(file: string): string[] {
     .map((specifier) => resolve(specifier, file));
 }
 
+/** The relative imports of one file that are more than types. */
+function valuesImportedBy(file: string): string[] {
+  const withoutTypes = readText(file)
+    .replace(/^import type\b[^;]*;/gm, "");
+  return importsOf(withoutTypes)
+    .filter(isRelative)
+    .map((specifier) => resolve(specifier, file));
+}
+
 function publishedGraph(): Set<string> {
   const files = new Set(
     Object.values(exported).map((path) => resolve(path, "")),
@@ -210,6 +219,55 @@ describe("the layers", () => {
         .map((next) => `${file} imports ${next}`)
     );
     assertEquals(breaches, []);
+  });
+
+  it("keep carriage, secrets and values from knowing requests", () => {
+    const folders = ["core/carriage/", "core/secret/", "core/value/"];
+    const breaches = folders.flatMap(filesIn).flatMap((file) =>
+      neighboursOf(file)
+        .filter((next) => next.startsWith("core/request/"))
+        .map((next) => `${file} imports ${next}`)
+    );
+    assertEquals(breaches, []);
+  });
+
+  it("keep deciding from any store and any response", () => {
+    const values = valuesImportedBy("core/request/plan.ts");
+    assertEquals(values, ["core/request/touch.ts"]);
+    assertEquals(valuesImportedBy("core/request/touch.ts"), []);
+  });
+
+  it("keep the store in the hands of few", () => {
+    const callers = filesIn("core/").filter((file) =>
+      /\bgateway\s*\.\s*(?:create|update|destroy)\(/.test(readText(file))
+    );
+    assertEquals(callers.sort(), [
+      "core/manager.ts",
+      "core/request/atomic_update.ts",
+      "core/request/carry_out.ts",
+      "core/request/opener.ts",
+      "core/request/session_limit.ts",
+    ]);
+  });
+
+  it("have no circle, be it between two files", () => {
+    const files = ["core/", "providers/"].flatMap(filesIn);
+    const circles: string[] = [];
+    const done = new Set<string>();
+    const follow = (file: string, path: readonly string[]) => {
+      if (path.includes(file)) circles.push([...path, file].join(" > "));
+      if (path.includes(file) || done.has(file)) return;
+      for (const next of neighboursOf(file)) follow(next, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) follow(file, []);
+    assertEquals(circles, []);
+  });
+
+  it("open every file with a sentence that says what it is for", () => {
+    const files = ["core/", "providers/"].flatMap(filesIn);
+    const bare = files.filter((file) => !readText(file).startsWith("/**"));
+    assertEquals(bare, []);
   });
 
   it("keep every module from importing the main one", () => {

@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertGreater,
   assertInstanceOf,
   assertMatch,
@@ -14,7 +15,13 @@ import { after, describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import postgres from "postgres";
-import { open, registered, SessionError } from "../mod.ts";
+import { toRecord } from "../core/store/record.ts";
+import {
+  type NewSessionRecord,
+  open,
+  registered,
+  SessionError,
+} from "../mod.ts";
 import { conformance } from "../providers/conformance.ts";
 import {
   type PostgresClient,
@@ -22,9 +29,11 @@ import {
 } from "../providers/postgres.ts";
 import { keys, shape, storedData, texts } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
+import { inheriting } from "./_pollution.ts";
 import { missing, PostgresServer, Wire } from "./_postgres_server.ts";
 import {
   makeData,
+  makeFamily,
   makeHash,
   makeId,
   makeRecord,
@@ -115,11 +124,48 @@ async function makeSession(
   return { provider, table };
 }
 
-const GUARD = { secretHash: makeHash("secret") };
+/** A provider whose statements are counted, and can be made to fail. */
+async function countingProvider() {
+  const sent: string[] = [];
+  const failures: string[] = [];
+  const client = {
+    query(statement: { readonly text: string }) {
+      sent.push(statement.text);
+      const code = failures.shift();
+      if (code === undefined) return admin.query(statement);
+      return Promise.reject(Object.assign(new Error("failed"), { code }));
+    },
+  };
+  const provider = new PostgresProvider(client as typeof admin, {
+    table: newTable(),
+  });
+  await provider.clear();
+  sent.length = 0;
+  const failNext = (...codes: string[]) => failures.push(...codes);
+  return { provider, sent, failNext };
+}
+
+/** The URL of a role of its own, whose connections have a setting. */
+async function urlOfRole(setting: string, table: string): Promise<string> {
+  const role = newTable();
+  await admin.query(
+    `CREATE ROLE ${role} LOGIN; ALTER ROLE ${role} SET ${setting};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${role}`,
+  );
+  return url().replace("postgres@", `${role}@`);
+}
+
+/** Every field of a record, those included that it leaves out. */
+function fullOf(record: NewSessionRecord) {
+  const { version: _version, ...fields } = toRecord(record, 1);
+  return fields;
+}
+
+const GUARD = { family: makeFamily("secret") };
 
 /** A change of one key, at a moment at which nothing has expired. */
 function changeOf(key: string, value: number) {
-  return { set: makeData([[key, value]]), expiresAt: START + 3_600_000 };
+  return { set: makeData([[key, value]]) };
 }
 
 for (const [name, connect] of Object.entries(connects)) {
@@ -202,6 +248,12 @@ describe("a Postgres provider", () => {
     );
   });
 
+  it("takes no option that every object inherits", async () => {
+    const inherited = { table: "no name", prepare: "no" };
+    await inheriting(inherited, () => new PostgresProvider(admin));
+    await inheriting(inherited, () => new PostgresProvider(admin, {}));
+  });
+
   it("refuses an option that it does not have", () => {
     const options: object = { tabel: "sessions" };
     assertThrows(
@@ -273,7 +325,7 @@ describeOnServer("the client of a Postgres provider", () => {
     await provider.create(makeId(1), record, START);
     const read = await provider.read(makeId(1), START);
     assertEquals([read?.version, read?.renewedAt], [1, START]);
-    assertEquals((await provider.list("ada", START)).length, 1);
+    assertEquals((await provider.list("ada", START)).sessions.length, 1);
     assertEquals(await provider.clear(), 1);
     await sql.end();
   });
@@ -365,13 +417,11 @@ for (const [name, connect] of Object.entries(connects)) {
           "done",
         );
         assertEquals((await provider.read(makeId(1), START))?.version, 2);
-        assert(await provider.destroy(makeId(1)));
+        assertEquals(await provider.destroy(makeId(1), GUARD, START), "done");
       };
       // After five times the server may keep one plan for all.
       for (let time = 0; time < 6; time++) await use();
       await admin.query(`DROP TABLE ${table}`);
-      await assertRejects(use, Error, "does not exist");
-      await admin.query(PostgresProvider.schema(table));
       await use();
       await admin.query(`ALTER TABLE ${table} ADD COLUMN note text;
         ALTER TABLE ${table} ALTER COLUMN version TYPE integer,
@@ -401,7 +451,7 @@ for (const [name, connect] of Object.entries(connects)) {
         }
       };
       await until(async () => await version() === 1);
-      assert(await provider.destroy(makeId(1)));
+      assertEquals(await provider.destroy(makeId(1), GUARD, START), "done");
     });
   });
 }
@@ -418,7 +468,7 @@ describeOnServer("the table of a Postgres provider", () => {
       return node.create(makeId(index), record, START);
     }));
     assertEquals(created, Array(8).fill(true));
-    assertEquals((await nodes[0]!.list("ada", START)).length, 8);
+    assertEquals((await nodes[0]!.list("ada", START)).sessions.length, 8);
   });
 
   it("is taken from a node that is just making it", async () => {
@@ -455,7 +505,7 @@ describeOnServer("the table of a Postgres provider", () => {
   it("is refused when its version is newer, and left as it is", async () => {
     const { table } = await makeSession();
     await admin.query(
-      `COMMENT ON TABLE ${table} IS 'cloakroom session schema 2'`,
+      `COMMENT ON TABLE ${table} IS 'cloakroom session schema 3'`,
     );
     const old = new PostgresProvider(admin, { table });
     const error = await assertRejects(
@@ -466,7 +516,7 @@ describeOnServer("the table of a Postgres provider", () => {
     assertEquals(error.code, "store-failed");
     assertStringIncludes(
       error.message,
-      'received "cloakroom session schema 2"',
+      'received "cloakroom session schema 3"',
     );
     const { rowCount } = await admin.query(`SELECT FROM ${table}`);
     assertEquals(rowCount, 1);
@@ -487,6 +537,33 @@ describeOnServer("the table of a Postgres provider", () => {
     await assertRejects(() => provider.clear(), Error, "does not exist");
     await admin.query(`CREATE SCHEMA ${schema}`);
     assertEquals(await provider.clear(), 0);
+  });
+
+  it("serves again once its comment is back, without a restart", async () => {
+    const { table } = await makeSession();
+    await admin.query(`COMMENT ON TABLE ${table} IS NULL`);
+    const provider = new PostgresProvider(admin, { table });
+    const read = async () => (await provider.read(makeId(1), START))?.version;
+    await assertRejects(
+      read,
+      SessionError,
+      'must say "cloakroom session schema 2"',
+    );
+    await admin.query(
+      `COMMENT ON TABLE ${table} IS 'cloakroom session schema 2'`,
+    );
+    assertEquals(await read(), 1);
+  });
+
+  it("finds a principal by a B-tree, which one common name does not slow", async () => {
+    const { table } = await makeSession();
+    const { rows } = await admin.query(
+      `SELECT indexdef FROM pg_indexes
+       WHERE tablename = $1 AND indexdef LIKE '%(principal)'`,
+      [table],
+    );
+    assertEquals(rows.length, 1);
+    assertStringIncludes(rows[0].indexdef, "USING btree");
   });
 
   it("can be called anything, in any case", async () => {
@@ -510,13 +587,18 @@ describeOnServer("a row of a Postgres provider", () => {
     ) => {
       const id = makeId(++count);
       const all = makeData([...Object.entries(data), [key, 1]]);
-      const fields = { principal: name, label: name, fingerprint: name };
+      const fields = {
+        principal: name,
+        label: name,
+        fingerprint: name,
+        binding: name,
+      };
       await provider.create(id, makeRecord({ data: all, ...fields }), START);
       const read = await provider.read(id, START);
       assertEquals(sortedShape(read?.data), sortedShape(all));
-      const { principal, label, fingerprint } = read ?? {};
-      assertEquals({ principal, label, fingerprint }, fields);
-      const change = { delete: [key], expiresAt: START + 1000 };
+      const { principal, label, fingerprint, binding } = read ?? {};
+      assertEquals({ principal, label, fingerprint, binding }, fields);
+      const change = { delete: [key] };
       await provider.update(id, change, GUARD, START);
       const rest = Object.entries(all).filter(([other]) => other !== key);
       const { data: kept } = await provider.read(id, START) ?? {};
@@ -533,14 +615,60 @@ describeOnServer("a row of a Postgres provider", () => {
     const { provider } = await makeSession({ now, idleTimeout: 0.25 });
     const expiresAt = now + 250;
     const record = await provider.read(makeId(1), expiresAt - 0.001);
-    assertEquals([record?.createdAt, record?.expiresAt], [now, expiresAt]);
+    assertEquals([record?.createdAt, record?.accessedAt], [now, now]);
     assertEquals(await provider.read(makeId(1), expiresAt), undefined);
   });
+
+  for (const [name, connect] of Object.entries(connects)) {
+    it(`keeps every digit whatever its role shows, on ${name}`, async () => {
+      const table = newTable();
+      await makeProvider(table);
+      const role = await urlOfRole("extra_float_digits = 0", table);
+      const { rows: [shown] } = await connectPg(role).query(
+        "SELECT (0.1::float8 + 0.2)::text AS sum",
+      );
+      // A number as text would be another one.
+      assertEquals(shown.sum, "0.3");
+      const provider = await makeProvider(table, connect(role));
+      const previous = {
+        secretHash: makeHash("old"),
+        family: makeFamily("secret"),
+        until: START + 0.123,
+      };
+      const record = makeRecord({
+        now: START + 1 / 1024,
+        idleTimeout: 0.1 + 0.2,
+        absoluteTimeout: Number.MAX_SAFE_INTEGER / 1000,
+        authenticatedAt: START + 1 / 3,
+        principal: "ada",
+        previous,
+      });
+      await provider.create(makeId(1), record, START);
+      const { version: _version, ...read } =
+        await provider.read(makeId(1), START) ?? {};
+      assertEquals({ ...read, data: {} }, { ...fullOf(record), data: {} });
+      const { sessions } = await provider.list("ada", START);
+      const { createdAt, idleTimeout } = sessions[0] ?? {};
+      assertEquals([createdAt, idleTimeout], [
+        record.createdAt,
+        record.idleTimeout,
+      ]);
+      const { secretHash } = record;
+      const guards = [previous.until, Math.round(previous.until)].map((
+        until,
+      ) => ({ token: { secretHash, until } }));
+      const results = [];
+      for (const guard of guards) {
+        results.push(await provider.update(makeId(1), {}, guard, START));
+      }
+      assertEquals(results, ["done", "conflict"]);
+    });
+  }
 
   it("is not found by an id that no text column can hold", async () => {
     const { provider } = await makeSession();
     for (const id of ["\0", "\ud800", '"', "\\"]) {
-      assertEquals(await provider.destroy(id), false);
+      assertEquals(await provider.destroy(id, {}, START), "absent");
     }
   });
 
@@ -554,25 +682,132 @@ describeOnServer("a row of a Postgres provider", () => {
     it(`is refused when its data is ${fault}, and never told`, async () => {
       const { provider, table } = await makeSession({ principal: "ada" });
       await admin.query(`UPDATE ${table} SET data = $1`, [data]);
-      const calls = [
+      const error = await assertRejects(
         () => provider.read(makeId(1), START),
-        () => provider.list("ada", START),
+        SessionError,
+        "Cannot decode session",
+      );
+      assertEquals([error.code, error.id, error.cause], [
+        "corrupt",
+        makeId(1),
+        undefined,
+      ]);
+      assertFalse(String(error).includes("lovelace"));
+      // What needs no data goes on.
+      const { sessions, unreadable } = await provider.list("ada", START);
+      assertEquals([sessions.length, unreadable], [1, []]);
+      assert(await provider.touch(makeId(1), START));
+      const refused = { family: "another" };
+      const results = [
+        await provider.destroy(makeId(1), refused, START),
+        await provider.destroy(makeId(1), GUARD, START),
+        await provider.destroy(makeId(1), GUARD, START),
       ];
-      for (const call of calls) {
-        const error = await assertRejects(
-          async () => await call(),
-          SessionError,
-          "Cannot decode session",
-        );
-        assertEquals(error.code, "corrupt");
-        assertEquals([String(error), error.cause], [
-          "SessionError: Cannot decode session: its row is not what PostgresProvider wrote",
-          undefined,
-        ]);
-      }
-      assertEquals(await provider.destroy(makeId(1)), true);
+      assertEquals(results, ["refused", "done", "absent"]);
     });
   }
+
+  it("that cannot be made out harms no other of its user", async () => {
+    const { provider, table } = await makeSession({ principal: "ada" });
+    await provider.create(makeId(2), makeRecord({ principal: "ada" }), START);
+    await admin.query(
+      `UPDATE ${table} SET label = 'a\b' WHERE id = '${makeId(1)}'`,
+    );
+    const { sessions, unreadable } = await provider.list("ada", START);
+    assertEquals(sessions.map(({ id }) => id), [makeId(2)]);
+    assertEquals(unreadable, [makeId(1)]);
+    const page = await provider.scan(undefined, 10, START);
+    assertEquals(page.unreadable, [makeId(1)]);
+    assertEquals(await provider.destroy(makeId(1), {}, START), "done");
+    assertEquals(await provider.destroyAll("ada"), 1);
+  });
+
+  it("whose id cannot be made out does not hold up a scan", async () => {
+    const { provider, table } = await makeSession();
+    await provider.create(makeId(2), makeRecord(), START);
+    const bad = "a\\b";
+    await admin.query(
+      `UPDATE ${table} SET id = $1 WHERE id = '${makeId(1)}'`,
+      [bad],
+    );
+    const first = await provider.scan(undefined, 1, START);
+    assertEquals(first.unreadable, [bad]);
+    const second = await provider.scan(first.next, 1, START);
+    assertEquals(second.sessions.map(({ id }) => id), [makeId(2)]);
+    const third = await provider.scan(second.next, 1, START);
+    assertEquals(third, { sessions: [], unreadable: [], next: undefined });
+  });
+
+  it("whose previous secret cannot be made out meets no guard by token", async () => {
+    const { provider, table } = await makeSession();
+    const { secretHash } = makeRecord();
+    const ends = [undefined, "never", "confirmed", START] as const;
+    for (const stored of ["", "soon"]) {
+      await admin.query(`UPDATE ${table} SET previous_until = $1`, [stored]);
+      for (const end of ends) {
+        const guard = { token: { secretHash, until: end } };
+        const results = [
+          await provider.update(makeId(1), {}, guard, START),
+          await provider.destroy(makeId(1), guard, START),
+        ];
+        assertEquals(results, ["conflict", "refused"]);
+      }
+    }
+    assertEquals(await provider.destroy(makeId(1), {}, START), "done");
+  });
+
+  it("whose principal cannot be made out ends with all of that name", async () => {
+    const { provider, table } = await makeSession({ principal: "ada" });
+    await admin.query(`UPDATE ${table} SET principal = 'a\\b'`);
+    const guard = { principal: "a\\b" };
+    assertEquals(await provider.destroy(makeId(1), guard, START), "refused");
+    await assertRejects(
+      () => provider.read(makeId(1), START),
+      SessionError,
+      makeId(1),
+    );
+    // Its data and its summary are as they were.
+    await admin.query(
+      `UPDATE ${table} SET principal = 'ada', previous_until = 'soon'`,
+    );
+    assertEquals((await provider.list("ada", START)).sessions.length, 1);
+    assertEquals(await provider.destroyAll("ada"), 1);
+  });
+
+  const damages = [
+    "idle_timeout = 1e307",
+    "idle_timeout = 'NaN'",
+    "absolute_timeout = 1e307",
+    "absolute_timeout = -1e307",
+    "accessed_at = 'Infinity'",
+    "authenticated_at = 1.7976931348623157e308",
+    "created_at = -1.7976931348623157e308",
+  ];
+  for (const damage of damages) {
+    it(`fails nothing beyond itself by ${damage}`, async () => {
+      const { provider, table } = await makeSession({ principal: "ada" });
+      await provider.create(makeId(2), makeRecord({ principal: "ada" }), START);
+      await admin.query(
+        `UPDATE ${table} SET ${damage}, collect_at = 0 WHERE id = $1`,
+        [makeId(1)],
+      );
+      const { sessions } = await provider.list("ada", START);
+      assert(sessions.some(({ id }) => id === makeId(2)));
+      const page = await provider.scan(undefined, 10, START);
+      assert(page.sessions.some(({ id }) => id === makeId(2)));
+      await provider.gc(START, 10);
+      await provider.destroy(makeId(1), {}, START);
+      assertEquals(await provider.read(makeId(1), START), undefined);
+      assertEquals(await provider.destroyAll("ada"), 1);
+    });
+  }
+
+  it("past its deadline is absent, be it readable or not", async () => {
+    const { provider, table } = await makeSession();
+    await admin.query(`UPDATE ${table} SET label = 'a\b'`);
+    const late = START + 3_600_000;
+    assertEquals(await provider.destroy(makeId(1), {}, late), "absent");
+  });
 });
 
 describeOnServer("a statement of a Postgres provider that waits", () => {
@@ -590,7 +825,7 @@ describeOnServer("a statement of a Postgres provider that waits", () => {
     const { provider, table } = await makeSession();
     const guard = { ...GUARD, version: 1 };
     const result = await meanwhile(
-      `UPDATE ${table} SET secret_hash = 'other', version = 2`,
+      `UPDATE ${table} SET family = 'other', version = 2`,
       () => provider.update(makeId(1), changeOf("a", 1), guard, START),
     );
     assertEquals(result, "gone");
@@ -636,10 +871,125 @@ describeOnServer("a statement of a Postgres provider that waits", () => {
     const { provider, table } = await makeSession();
     const isTouched = await meanwhile(
       `DELETE FROM ${table}`,
-      () => provider.touch(makeId(1), START + 1000, START),
+      () => provider.touch(makeId(1), START),
     );
     assertEquals(isTouched, false);
     assertEquals(await provider.read(makeId(1), START), undefined);
+  });
+
+  it("ends nothing that a sign-in takes from it", async () => {
+    const { provider, table } = await makeSession();
+    const result = await meanwhile(
+      `UPDATE ${table} SET family = 'other', version = 2`,
+      () => provider.destroy(makeId(1), GUARD, START),
+    );
+    assertEquals(result, "refused");
+    assert(await provider.read(makeId(1), START) !== undefined);
+  });
+
+  it("ends what was written meanwhile, with a guard or without", async () => {
+    for (const guard of [GUARD, {}]) {
+      const { provider, table } = await makeSession();
+      const result = await meanwhile(
+        `UPDATE ${table} SET version = 2, data = '{"b": "2"}'`,
+        () => provider.destroy(makeId(1), guard, START),
+      );
+      assertEquals(result, "done");
+      const { rowCount } = await admin.query(`SELECT FROM ${table}`);
+      assertEquals(rowCount, 0);
+    }
+  });
+
+  it("finds absent what ended meanwhile", async () => {
+    const { provider, table } = await makeSession();
+    const result = await meanwhile(
+      `DELETE FROM ${table}`,
+      () => provider.destroy(makeId(1), GUARD, START),
+    );
+    assertEquals(result, "absent");
+  });
+
+  it("is gone when what it waits for ends the session's time", async () => {
+    const { provider, table } = await makeSession();
+    const result = await meanwhile(
+      `UPDATE ${table} SET idle_timeout = 1`,
+      () => provider.update(makeId(1), changeOf("a", 1), GUARD, START + 1000),
+    );
+    assertEquals(result, "gone");
+    assertEquals({ ...(await provider.read(makeId(1), START))?.data }, {});
+  });
+
+  for (const [name, connect] of Object.entries(connects)) {
+    it(`is sent again where reads are repeatable, on ${name}`, async () => {
+      const { table } = await makeSession();
+      const role = await urlOfRole(
+        "default_transaction_isolation = 'repeatable read'",
+        table,
+      );
+      const provider = await makeProvider(table, connect(role));
+      const result = await meanwhile(
+        `UPDATE ${table} SET version = 2, data = '{"b": "2"}'`,
+        () => provider.update(makeId(1), changeOf("a", 1), GUARD, START),
+      );
+      assertEquals(result, "done");
+      const { data, version } = await provider.read(makeId(1), START) ?? {};
+      assertEquals([{ ...data }, version], [{ a: 1, b: 2 }, 3]);
+    });
+  }
+
+  it("is done for each of eight at once, however strict the default is", async () => {
+    for (const level of ["repeatable read", "serializable"]) {
+      const { table } = await makeSession();
+      const setting = `default_transaction_isolation = '${level}'`;
+      const role = await urlOfRole(setting, table);
+      const provider = await makeProvider(table, connectPg(role));
+      const keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+      for (let round = 1; round <= 5; round++) {
+        const results = await Promise.all(
+          keys.map((key) =>
+            provider.update(makeId(1), changeOf(key, round), GUARD, START)
+          ),
+        );
+        assertEquals(results, keys.map(() => "done"));
+      }
+      const { data } = await provider.read(makeId(1), START) ?? {};
+      assertEquals(Object.values(data ?? {}), keys.map(() => 5));
+    }
+  });
+
+  it("ends each session that is written while all are ended", async () => {
+    const ends: ((provider: PostgresProvider) => Promise<number>)[] = [
+      (provider) => provider.destroyAll("ada"),
+      (provider) => provider.clear(),
+    ];
+    for (const end of ends) {
+      const { provider, table } = await makeSession({ principal: "ada" });
+      await provider.create(makeId(2), makeRecord({ principal: "ada" }), START);
+      const count = await meanwhile(
+        `UPDATE ${table} SET version = 2 WHERE id = '${makeId(1)}'`,
+        () => end(provider),
+      );
+      assertEquals(count, 2);
+      const { rowCount } = await admin.query(`SELECT FROM ${table}`);
+      assertEquals(rowCount, 0);
+    }
+  });
+
+  it("fails to end what the table does not let go", async () => {
+    const { provider, table } = await makeSession({ principal: "ada" });
+    await admin.query(
+      `CREATE FUNCTION keep_${table}() RETURNS trigger LANGUAGE plpgsql
+         AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER keep BEFORE DELETE ON ${table}
+         FOR EACH ROW EXECUTE FUNCTION keep_${table}()`,
+    );
+    const error = await assertRejects(
+      () => provider.destroyAll("ada"),
+      SessionError,
+      "Cannot remove sessions",
+    );
+    assertEquals(error.code, "store-failed");
+    assertEquals(await provider.destroy(makeId(1), {}, START), "refused");
   });
 
   it("spares a session that changes hands under destroyAll", async () => {
@@ -649,7 +999,7 @@ describeOnServer("a statement of a Postgres provider that waits", () => {
       () => provider.destroyAll("ada"),
     );
     assertEquals(count, 0);
-    assertEquals((await provider.list("bob", START)).length, 1);
+    assertEquals((await provider.list("bob", START)).sessions.length, 1);
   });
 
   it("locks rows in the order of ids, so that two cannot deadlock", async () => {
@@ -662,6 +1012,58 @@ describeOnServer("a statement of a Postgres provider that waits", () => {
       `SELECT FROM ${table} WHERE id = '${makeId(1)}' FOR UPDATE NOWAIT`,
     );
     assertEquals(count, 2);
+  });
+});
+
+describeOnServer("one statement of a Postgres provider", () => {
+  it("is all that each call on a session takes", async () => {
+    const { provider, sent } = await countingProvider();
+    const record = makeRecord({ principal: "ada" });
+    const token = { secretHash: record.secretHash, until: undefined };
+    const calls: Record<string, () => unknown> = {
+      create: () => provider.create(makeId(1), record, START),
+      read: () => provider.read(makeId(1), START),
+      update: () => provider.update(makeId(1), {}, GUARD, START),
+      renew: () => provider.update(makeId(1), {}, { ...GUARD, token }, START),
+      touch: () => provider.touch(makeId(1), START + 1),
+      list: () => provider.list("ada", START),
+      destroy: () => provider.destroy(makeId(1), GUARD, START),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      sent.length = 0;
+      await call();
+      assertEquals(sent.length, 1, name);
+    }
+  });
+
+  it("is sent again after a serialization failure or a deadlock", async () => {
+    for (const code of ["40001", "40P01"]) {
+      const { provider, sent, failNext } = await countingProvider();
+      failNext(code);
+      await provider.create(makeId(1), makeRecord(), START);
+      assertEquals(sent.length, 2);
+    }
+  });
+
+  it("is sent ten times at most, and once after any other failure", async () => {
+    const { provider, sent, failNext } = await countingProvider();
+    const failures = { "40001": 10, "23514": 1 };
+    for (const [code, times] of Object.entries(failures)) {
+      sent.length = 0;
+      failNext(...Array<string>(times).fill(code));
+      await assertRejects(
+        () => provider.read(makeId(1), START),
+        Error,
+        "failed",
+      );
+      assertEquals(sent.length, times);
+    }
+  });
+
+  it("does not list data", async () => {
+    const { provider, sent } = await countingProvider();
+    await provider.list("ada", START);
+    assertFalse(/\bdata\b/.test(sent.at(-1) as string));
   });
 });
 
@@ -704,7 +1106,7 @@ describeOnServer("collection by a Postgres provider", () => {
     const later = START + 3_600_000;
     for (const number of [2, 3, 4]) {
       await provider.create(makeId(number), makeRecord(), START);
-      await provider.touch(makeId(number), later + number, START + number);
+      await provider.touch(makeId(number), START + number);
     }
     const heard: string[] = [];
     provider.observe((_reason, id) => heard.push(id));
@@ -717,7 +1119,7 @@ describeOnServer("collection by a Postgres provider", () => {
   it("files a session that was touched under its new deadline", async () => {
     const { provider, table } = await makeSession();
     const later = START + 3_600_000;
-    await provider.touch(makeId(1), later + 1000, START + 1000);
+    await provider.touch(makeId(1), START + 1000);
     const due = async () =>
       (await admin.query(`SELECT collect_at FROM ${table}`)).rows[0].collect_at;
     assertEquals(await due(), later);
@@ -725,9 +1127,98 @@ describeOnServer("collection by a Postgres provider", () => {
     assertEquals(await due(), later + 1000);
   });
 
+  it("files a session under the earlier of its two deadlines", async () => {
+    const fields = { idleTimeout: 0.25, absoluteTimeout: 3600 };
+    const records = [
+      makeRecord(fields),
+      makeRecord({ ...fields, idleTimeout: 7200 }),
+      makeRecord({
+        ...fields,
+        idleTimeout: 7200,
+        authenticatedAt: START - 1000.5,
+      }),
+    ];
+    const { provider, sent } = await countingProvider();
+    for (const [number, record] of records.entries()) {
+      await provider.create(makeId(number), record, START);
+    }
+    const [, table] = /INTO (\S+)/.exec(sent[0] ?? "") ?? [];
+    const { rows } = await admin.query(
+      `SELECT collect_at FROM ${table} ORDER BY id`,
+    );
+    assertEquals(rows.map((row: { collect_at: number }) => row.collect_at), [
+      START + 250,
+      START + 3_600_000,
+      START + 3_600_000 - 1000.5,
+    ]);
+  });
+
+  it("compares no row with every other, however wrong the statistics", async () => {
+    const { provider, sent } = await countingProvider();
+    await provider.create(makeId(1), makeRecord(), START);
+    const [, table] = /INTO (\S+)/.exec(sent[0] ?? "") ?? [];
+    await provider.gc(START, 10);
+    await provider.clear();
+    await provider.destroyAll("ada");
+    const [collection, clearance, end] = sent.slice(1) as string[];
+    const statements: [string | undefined, unknown[]][] = [
+      [collection, [START, 10]],
+      [clearance, []],
+      [end, ["ada", null]],
+    ];
+    await provider.create(makeId(1), makeRecord(), START);
+    await fill(table as string, 40_000);
+    // As after VACUUM of a large table that was emptied: few rows to many pages.
+    await admin.query(
+      `UPDATE pg_class SET reltuples = 1, relpages = 300
+       WHERE oid = to_regclass($1)`,
+      [table],
+    );
+    for (const [statement, params] of statements) {
+      const { rows } = await admin.query({
+        text: `EXPLAIN ${statement}`,
+        values: params,
+        rowMode: "array",
+      });
+      const plan = rows.join("\n");
+      assertMatch(plan, /Delete on .*\n(?: .*\n)*? +-> +Tid Scan/);
+      assertFalse(/Nested Loop|Join/.test(plan), plan);
+      assertFalse(/Filter: .*= ANY/.test(plan), plan);
+    }
+  });
+
+  it("harms no other row of a table in partitions", async () => {
+    const table = newTable();
+    // Each has rows at the same places.
+    const [made] = PostgresProvider.schema(table).split(") WITH");
+    await admin.query(`${made}) PARTITION BY HASH (id);
+      CREATE INDEX ON ${table} (collect_at);
+      CREATE TABLE ${table}_0 PARTITION OF ${table}
+        FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+      CREATE TABLE ${table}_1 PARTITION OF ${table}
+        FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+      COMMENT ON TABLE ${table} IS 'cloakroom session schema 2'`);
+    const provider = await makeProvider(table);
+    const count = 40;
+    for (let number = 0; number < count; number++) {
+      const principal = number % 2 === 0 ? "ada" : "bob";
+      const idleTimeout = number % 4 < 2 ? 1 : 3600;
+      const record = makeRecord({ principal, idleTimeout });
+      await provider.create(makeId(number), record, START);
+    }
+    const listed = async (principal: string) =>
+      (await provider.list(principal, START)).sessions.length;
+    assertEquals(await provider.gc(START + 1000, count), count / 2);
+    assertEquals([await listed("ada"), await listed("bob")], [10, 10]);
+    await provider.destroyAll("ada", makeId(2));
+    assertEquals([await listed("ada"), await listed("bob")], [1, 10]);
+    await provider.clear();
+    assertEquals([await listed("ada"), await listed("bob")], [0, 0]);
+  });
+
   it("follows a deadline that an update brings forward", async () => {
     const { provider } = await makeSession();
-    const change = { idleTimeout: 1, expiresAt: START + 1000 };
+    const change = { idleTimeout: 1 };
     await provider.update(makeId(1), change, GUARD, START);
     assertEquals(await provider.gc(START + 1000, 10), 1);
   });
@@ -744,7 +1235,7 @@ describeOnServer("collection by a Postgres provider", () => {
     for (let minute = 1; minute <= 61; minute++) {
       const now = START + minute * 60_000;
       await Promise.all(
-        ids.map((id) => provider.touch(id, now + 3_600_000, now)),
+        ids.map((id) => provider.touch(id, now)),
       );
       assertEquals(await provider.gc(now, 1000), 0);
     }
@@ -927,6 +1418,21 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
     if (performance.now() > end) throw new Error("It does not come to pass");
     await setImmediate();
   }
+}
+
+/** Adds copies of the only row of a table. */
+async function fill(table: string, count: number): Promise<void> {
+  const { rows } = await admin.query({
+    text: `SELECT attname FROM pg_attribute
+      WHERE attrelid = to_regclass($1) AND attnum > 0 AND attname <> 'id'`,
+    values: [table],
+    rowMode: "array",
+  });
+  await admin.query(
+    `INSERT INTO ${table} (id, ${rows.join()})
+     SELECT id || number, ${rows.join()}
+     FROM ${table}, generate_series(1, ${count}) AS number`,
+  );
 }
 
 async function collectAll(

@@ -11,7 +11,7 @@ import { type ManagerOptions, type Session, SessionError } from "../mod.ts";
 import type { Provider } from "../core/provider.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { makeHash, makeId, makeRecord, START } from "./_records.ts";
-import { Browser, Gate, Site } from "./_browser.ts";
+import { Browser, Gate, principalOf, Site } from "./_browser.ts";
 
 /** The session cookies of a response, without their attributes. */
 function cookiesOf(response: Response): string[] {
@@ -76,10 +76,6 @@ function countOf(browser: Browser): Promise<unknown> {
   return browser.look((session) => session.get("count"));
 }
 
-function principalOf(browser: Browser): Promise<string | undefined> {
-  return browser.look((session) => session.principal);
-}
-
 /** How many sessions the user has. */
 async function countSessions(site: Site, principal = "ada"): Promise<number> {
   return (await site.manager.list(principal)).length;
@@ -127,7 +123,6 @@ async function codeOf(commit: Promise<unknown>): Promise<string | undefined> {
 const NONSENSE: readonly (readonly [keyof Provider, unknown])[] = [
   ["update", undefined],
   ["update", true],
-  ["touch", undefined],
   ["create", "yes"],
   ["create", undefined],
   ["destroy", 1],
@@ -518,6 +513,7 @@ describe("races", () => {
     failList(provider, 1);
     await browser.visit((session) => session.signIn("ada"));
     assertEquals(browser.site.takeEvents(), [
+      "store-error",
       "renewed",
       "store-error",
       "signed-in",
@@ -564,6 +560,14 @@ describe("races", () => {
       assertEquals(await codeOf(visit), "store-failed");
       assertEquals(browser.site.takeEvents(), ["store-error"]);
       assertEquals(browser.cookie, cookie);
+    });
+  }
+
+  for (const later of [false, true]) {
+    it(`a provider that answers touch with nothing${later ? " later" : ""} fails no request`, async () => {
+      const answer = () => later ? Promise.resolve(undefined) : undefined;
+      const seen = await requestWithAnswer("touch", answer);
+      assertEquals(seen, { ...FAILED, code: undefined });
     });
   }
 

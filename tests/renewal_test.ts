@@ -6,17 +6,10 @@ import {
 } from "@std/assert";
 import { describe, it } from "node:test";
 import { Manager, type Provider, type SessionEvent } from "../mod.ts";
-import { idOf, mintToken } from "../core/secret/token.ts";
+import { idOf, mintToken } from "./_tokens.ts";
 import { MemoryProvider } from "../providers/memory.ts";
-import { Browser, requestWith, Site, START } from "./_browser.ts";
+import { Browser, requestWith, signedIn, Site, START } from "./_browser.ts";
 import { exploreThefts, signedInRecord } from "./_thefts.ts";
-
-async function signedIn(site = new Site()): Promise<Browser> {
-  const browser = new Browser(site);
-  await browser.visit((session) => session.signIn("ada"));
-  site.takeEvents();
-  return browser;
-}
 
 function isSignedIn(browser: Browser): Promise<boolean> {
   return browser.look((session) => session.principal === "ada");
@@ -178,7 +171,13 @@ describe("a thief who copied the cookie", () => {
   });
 
   it("is out after 2 renewInterval + renewGrace + two gaps, whatever they do", async () => {
-    for (const site of sites) {
+    // Smaller ones: there is more to do, and each situation is played.
+    const smaller = [
+      { interval: 4, grace: 1, gap: 1 },
+      { interval: 5, grace: 2, gap: 1 },
+      { interval: 4, grace: 2, gap: 2 },
+    ];
+    for (const site of smaller) {
       const { longest, plays } = await exploreThefts({
         ...site,
         thief: "does anything",

@@ -18,6 +18,9 @@ const BUN = "bun@1.4.5";
 interface Result {
   readonly passed: number;
   readonly failed: number;
+  readonly skipped: number;
+  /** What was missing, in the words of the tests. */
+  readonly missing: readonly string[];
 }
 
 const files = Deno.args.length > 0 ? Deno.args : ["tests/"];
@@ -52,12 +55,17 @@ console.log(
 
 const passed = deno.passed + bun.passed;
 const failed = deno.failed + bun.failed + (leaked === "" ? 0 : 1);
-console.log(
-  `\nDeno: ${deno.passed} passed, ${deno.failed} failed; ` +
-    `Bun: ${bun.passed} passed, ${bun.failed} failed`,
-);
-console.log(`${passed} passed, ${failed} failed`);
+const skipped = deno.skipped + bun.skipped;
+console.log(`\nDeno: ${inWords(deno)}; Bun: ${inWords(bun)}`);
+for (const line of new Set([...deno.missing, ...bun.missing])) {
+  console.log(line);
+}
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 Deno.exit(failed === 0 ? 0 : 1);
+
+function inWords({ passed, failed, skipped }: Result): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
 
 async function runBun(): Promise<Result> {
   const paths = files.map((file) => `./${file}`);
@@ -78,8 +86,9 @@ async function runBun(): Promise<Result> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  console.log("skipped under Bun: neither bun nor npx is on the PATH");
-  return { passed: 0, failed: 0 };
+  const line =
+    "Tests under Bun are skipped: neither bun nor npx is on the PATH";
+  return { passed: 0, failed: 0, skipped: 0, missing: [line] };
 }
 
 interface Run {
@@ -119,17 +128,30 @@ async function echo(stream: ReadableStream<Uint8Array>): Promise<string> {
 /** Every `it` stands in one `describe`, and Deno counts it as a step. */
 function readDeno({ success, text }: Run): Result {
   const found =
-    /^(?:ok|FAILED) \| \d+ passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?/m
+    /^(?:ok|FAILED) \| \d+ passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \((\d+) steps?\))?(?: \| (\d+) ignored(?: \((\d+) steps?\))?)?/m
       .exec(text);
   const passed = Number(found?.[1] ?? 0);
   const failed = Number(found?.[3] ?? found?.[2] ?? 0);
-  return checked({ passed, failed }, success);
+  const skipped = Number(found?.[4] ?? 0) + Number(found?.[5] ?? 0);
+  return checked(
+    { passed, failed, skipped, missing: missingIn(text) },
+    success,
+  );
+}
+
+/** The lines in which tests say what they lack. */
+function missingIn(text: string): string[] {
+  return text.split("\n").filter((line) => /^Tests .* are skipped:/.test(line));
 }
 
 function readBun({ success, text }: Run): Result {
   const passed = Number(/^ *(\d+) pass$/m.exec(text)?.[1] ?? 0);
   const failed = Number(/^ *(\d+) fail$/m.exec(text)?.[1] ?? 0);
-  return checked({ passed, failed }, success);
+  const skipped = Number(/^ *(\d+) skip$/m.exec(text)?.[1] ?? 0);
+  return checked(
+    { passed, failed, skipped, missing: missingIn(text) },
+    success,
+  );
 }
 
 /** A run that failed, or ran nothing, has at least one failure. */

@@ -7,6 +7,8 @@ import {
   DEFAULT_RENEW_GRACE,
   DEFAULT_RENEW_INTERVAL,
   Manager,
+  type RefusalReason,
+  type SessionEvent,
 } from "../mod.ts";
 
 const text = read("SECURITY.md");
@@ -69,6 +71,47 @@ function numbered(prefix: string, count: number, digits: number): string[] {
     (_, index) => prefix + String(index + 1).padStart(digits, "0"),
   );
 }
+
+/** What the first cells of a table name, found by the table's first heading. */
+function firstCellsBelow(heading: string): string[] {
+  const [, table = ""] = text.split(`\n| ${heading} `);
+  const [body = ""] = table.split("\n\n");
+  return body.split("\n").slice(2).flatMap((line) => {
+    const [, cell = ""] = line.split("|");
+    return Array.from(cell.matchAll(/`([^`]+)`/g), ([, name = ""]) => name);
+  });
+}
+
+/** Every kind of event: a new one does not compile until it is here. */
+const EVENTS = {
+  "created": 1,
+  "signed-in": 1,
+  "renewed": 1,
+  "reused": 1,
+  "fingerprint-changed": 1,
+  "expired": 1,
+  "evicted": 1,
+  "destroyed": 1,
+  "destroyed-all": 1,
+  "destroyed-everything": 1,
+  "refused": 1,
+  "gone": 1,
+  "conflict": 1,
+  "unreadable": 1,
+  "insecure": 1,
+  "store-error": 1,
+} satisfies Record<SessionEvent["type"], 1>;
+
+/** Every reason of a `refused` event; a copied cookie raises `reused` instead. */
+const REASONS = {
+  "malformed": 1,
+  "unknown": 1,
+  "wrong-secret": 1,
+  "superseded": 1,
+  "fingerprint": 1,
+  "ambiguous": 1,
+  "cross-origin": 1,
+} satisfies Record<Exclude<RefusalReason, "reused"> | "cross-origin", 1>;
 
 /** The seconds and counts of one preset in the document. */
 function presetOf(name: string): Record<string, number> {
@@ -179,12 +222,29 @@ describe("SECURITY.md", () => {
     }
   });
 
+  it("says of every event, and of every reason of a refusal, what to do", () => {
+    assertEquals(firstCellsBelow("event").sort(), Object.keys(EVENTS).sort());
+    assertEquals(
+      firstCellsBelow("`reason` of `refused`").sort(),
+      Object.keys(REASONS).sort(),
+    );
+  });
+
   it("links to files that exist", () => {
     const paths = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, path = ""]) =>
       path
     );
     assert(paths.length > 100);
     assertEquals(paths.filter((path) => !exists(path)), []);
+  });
+
+  it("links to headings that it has", () => {
+    const headings = [...text.matchAll(/^#+ (.+)$/gm)]
+      .map(([, title = ""]) => title.toLowerCase().replaceAll(" ", "-"));
+    const anchors = [...text.matchAll(/\]\(#([^)]+)\)/g)]
+      .map(([, anchor = ""]) => anchor);
+    assert(anchors.length > 0);
+    assertEquals(anchors.filter((anchor) => !headings.includes(anchor)), []);
   });
 
   it("tells how to report a vulnerability in private", () => {

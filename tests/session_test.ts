@@ -8,27 +8,37 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "node:test";
+import process from "node:process";
 import { inspect } from "node:util";
-import { Manager, Session, SessionError } from "../mod.ts";
+import {
+  Manager,
+  type Provider,
+  REMOVED,
+  Session,
+  SessionError,
+  type SessionRecord,
+  type StoredValue,
+} from "../mod.ts";
+import { hashFamily, hashSecret } from "../core/secret/token.ts";
 import { MemoryProvider } from "../providers/memory.ts";
-import { Browser, Site, START } from "./_browser.ts";
-
-/** A browser whose session holds some data already. */
-async function visitor(
-  data: Readonly<Record<string, unknown>> = { name: "Ada" },
-  site = new Site(),
-): Promise<Browser> {
-  const browser = new Browser(site);
-  await browser.visit((session) => {
-    for (const [key, value] of Object.entries(data)) session.set(key, value);
-  });
-  return browser;
-}
+import {
+  Browser,
+  requestWith,
+  signedIn,
+  Site,
+  START,
+  told,
+  visitor,
+} from "./_browser.ts";
+import { ModelProvider } from "./_model_provider.ts";
+import { inheriting } from "./_pollution.ts";
+import { around } from "./_providers.ts";
+import { mintToken } from "./_tokens.ts";
 
 /** Writes to a session as another request would. */
 function writeMeanwhile(provider: MemoryProvider, id: string): void {
-  const { secretHash, expiresAt } = provider.read(id, START)!;
-  provider.update(id, { expiresAt }, { secretHash }, START);
+  const { family } = provider.read(id, START)!;
+  provider.update(id, {}, { family }, START);
 }
 
 describe("values of a session", () => {
@@ -52,7 +62,7 @@ describe("values of a session", () => {
 
   it("can be null, false, 0 and empty", async () => {
     const data = { null: null, false: false, zero: 0, empty: "" };
-    const browser = await visitor(data);
+    const browser = await visitor(new Site(), data);
     await browser.look((session) => {
       for (const [key, value] of Object.entries(data)) {
         assert(session.has(key), key);
@@ -73,7 +83,7 @@ describe("values of a session", () => {
   });
 
   it("cannot be changed in place", async () => {
-    const browser = await visitor({ user: { roles: ["guest"] } });
+    const browser = await visitor(new Site(), { user: { roles: ["guest"] } });
     const session = await browser.look((session) => session);
     const user = session.get("user") as { roles: string[] };
     assertThrows(() => user.roles.push("admin"), TypeError);
@@ -82,7 +92,10 @@ describe("values of a session", () => {
   });
 
   it("that have state of their own are handed out as copies", async () => {
-    const browser = await visitor({ at: new Date(0), seen: new Set(["a"]) });
+    const browser = await visitor(new Site(), {
+      at: new Date(0),
+      seen: new Set(["a"]),
+    });
     await browser.look((session) => {
       (session.get("at") as Date).setTime(1);
       (session.get("seen") as Set<string>).clear();
@@ -132,7 +145,7 @@ describe("values of a session", () => {
   });
 
   it("are listed by key, with what the request added and removed", async () => {
-    const browser = await visitor({ a: 1, b: 2 });
+    const browser = await visitor(new Site(), { a: 1, b: 2 });
     await browser.visit((session) => {
       session.set("c", 3);
       session.delete("a");
@@ -142,7 +155,7 @@ describe("values of a session", () => {
   });
 
   it("are gone after delete, which says whether there was one", async () => {
-    const browser = await visitor({ name: "Ada" });
+    const browser = await visitor(new Site(), { name: "Ada" });
     await browser.visit((session) => {
       assert(session.delete("name"));
       assertFalse(session.delete("name"));
@@ -152,7 +165,7 @@ describe("values of a session", () => {
   });
 
   it("are all gone after clear", async () => {
-    const browser = await visitor({ a: 1, b: 2 });
+    const browser = await visitor(new Site(), { a: 1, b: 2 });
     await browser.visit((session) => {
       session.set("c", 3);
       session.clear();
@@ -163,7 +176,7 @@ describe("values of a session", () => {
   });
 
   it("can be taken once", async () => {
-    const browser = await visitor({ flash: "Saved" });
+    const browser = await visitor(new Site(), { flash: "Saved" });
     await browser.visit((session) => {
       assertEquals(session.take("flash"), "Saved");
       assertEquals(session.take("flash"), undefined);
@@ -186,10 +199,9 @@ describe("the size limit of a session", () => {
   });
 
   it("counts what earlier requests stored", async () => {
-    const browser = await visitor(
-      { a: "x".repeat(80) },
-      new Site({ maxSize: 100 }),
-    );
+    const browser = await visitor(new Site({ maxSize: 100 }), {
+      a: "x".repeat(80),
+    });
     await browser.look((session) => {
       const error = assertThrows(
         () => session.set("b", "x".repeat(20)),
@@ -209,7 +221,7 @@ describe("the size limit of a session", () => {
   });
 
   it("holds for update too, and leaves the value as it was", async () => {
-    const browser = await visitor({ a: "x" }, new Site({ maxSize: 100 }));
+    const browser = await visitor(new Site({ maxSize: 100 }), { a: "x" });
     await browser.visit(async (session) => {
       const error = await assertRejects(
         () => session.update("a", () => "x".repeat(100)),
@@ -223,7 +235,7 @@ describe("the size limit of a session", () => {
 
 describe("update", () => {
   it("changes a value at once and returns it", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     await browser.visit(async (session) => {
       const count = await session.update("count", (n) => n as number + 1);
       assertEquals(count, 2);
@@ -233,7 +245,7 @@ describe("update", () => {
   });
 
   it("works out the new value from what another request wrote meanwhile", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     const late = await browser.look((session) => session);
     await browser.visit((session) => session.set("count", 10));
     assertEquals(await late.update("count", (n) => n as number + 1), 11);
@@ -241,7 +253,7 @@ describe("update", () => {
   });
 
   it("loses none of many increments at the same time", async () => {
-    const browser = await visitor({ count: 0 });
+    const browser = await visitor(new Site(), { count: 0 });
     await Promise.all(
       Array.from(
         { length: 50 },
@@ -254,17 +266,109 @@ describe("update", () => {
     assertEquals(await browser.look((session) => session.get("count")), 50);
   });
 
-  it("removes the value when it returns undefined", async () => {
-    const browser = await visitor({ a: 1, b: 2 });
+  it("removes the value when it returns REMOVED", async () => {
+    const browser = await visitor(new Site(), { a: 1, b: 2 });
     await browser.visit(async (session) => {
-      assertEquals(await session.update("a", () => undefined), undefined);
+      assertEquals(await session.update("a", () => REMOVED), undefined);
       assertEquals(session.keys(), ["b"]);
     });
     assertEquals(await browser.look((session) => session.keys()), ["b"]);
   });
 
+  it("keeps the value, and fails, when it returns nothing", async () => {
+    const browser = await visitor(new Site(), { cart: ["hat"] });
+    const forgetful = (() => {}) as unknown as () => string[];
+    for (const isNew of [false, true]) {
+      if (isNew) browser.cookie = undefined;
+      await browser.visit(async (session) => {
+        if (isNew) session.set("cart", ["hat"]);
+        await assertRejects(
+          () => session.update("cart", forgetful),
+          TypeError,
+          "change returned nothing",
+        );
+      });
+      const cart = await browser.look((session) => session.get("cart"));
+      assertEquals(cart, ["hat"]);
+    }
+  });
+
+  it("fails when it returns a promise, whatever becomes of that", async () => {
+    const browser = await visitor(new Site(), { a: 1 });
+    await browser.visit(async (session) => {
+      for (const later of [Promise.resolve(2), Promise.reject(new Error())]) {
+        await assertRejects(
+          () => session.update("a", () => later),
+          TypeError,
+          "must be synchronous",
+        );
+      }
+    });
+    assertEquals(await browser.look((session) => session.get("a")), 1);
+  });
+
+  it("hands out a Map and a Set to be changed and returned", async () => {
+    interface Data {
+      seen: Map<string, number>;
+      tags: Set<string>;
+    }
+    await using manager = new Manager<Data>();
+    const session = await manager.start(new Request("http://localhost/"));
+    await session.update("seen", (seen = new Map()) => seen.set("hat", 1));
+    await session.update("seen", (seen = new Map()) => seen.set("coat", 2));
+    await session.update("tags", (tags = new Set()) => tags.add("new"));
+    // @ts-expect-error: what is read is a copy, and not to be written to
+    session.get("seen")?.set("shoe", 3);
+    assertEquals([...session.get("seen") ?? []], [["hat", 1], ["coat", 2]]);
+    assertEquals([...session.get("tags") ?? []], ["new"]);
+  });
+
+  it("that nobody awaits is waited for by the commit", async () => {
+    const browser = await visitor(new Site(), { count: 1 });
+    await browser.visit((session) => {
+      session.update("count", (count) => count as number + 1);
+    });
+    assertEquals(await browser.look((session) => session.get("count")), 2);
+  });
+
+  it("that nobody awaits ends no process when it fails", async () => {
+    const browser = await visitor(new Site(), { count: 1 });
+    const late = await browser.look((session) => session);
+    await browser.visit((session) => session.destroy());
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", listen);
+    late.update("count", (count) => count as number + 1);
+    await browser.site.commit(late);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    process.off("unhandledRejection", listen);
+    assertEquals(unhandled, []);
+    assertEquals(browser.site.takeEvents().at(-1), "gone");
+  });
+
+  it("of a hundred at once costs a hundred writes", async () => {
+    const provider = new MemoryProvider();
+    const browser = await visitor(new Site({ provider }), { count: 0 });
+    const requests = await Promise.all(
+      Array.from({ length: 100 }, () => browser.look((session) => session)),
+    );
+    let writes = 0;
+    const update = provider.update.bind(provider);
+    provider.update = (...args) => {
+      writes++;
+      return update(...args);
+    };
+    await Promise.all(
+      requests.map((session) =>
+        session.update("count", (count) => count as number + 1)
+      ),
+    );
+    assertEquals(writes, 100);
+    assertEquals(await browser.look((session) => session.get("count")), 100);
+  });
+
   it("sees what the request itself has set, and the commit does not undo it", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     await browser.visit(async (session) => {
       session.set("count", 10);
       session.set("other", true);
@@ -277,7 +381,7 @@ describe("update", () => {
   });
 
   it("leaves other values as the request first read them", async () => {
-    const browser = await visitor({ count: 1, name: "Ada" });
+    const browser = await visitor(new Site(), { count: 1, name: "Ada" });
     const late = await browser.look((session) => session);
     await browser.visit((session) => session.set("name", "Eve"));
     await late.update("count", (n) => n as number + 1);
@@ -285,7 +389,7 @@ describe("update", () => {
   });
 
   it("works after the session was committed", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     const session = await browser.look((session) => session);
     session.set("count", 5);
     await browser.site.commit(session);
@@ -304,7 +408,7 @@ describe("update", () => {
   });
 
   it("works after the commit that replaced the token", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     const session = await browser.look((session) => session);
     session.regenerate();
     browser.receive(await browser.site.commit(session));
@@ -316,7 +420,7 @@ describe("update", () => {
     const browser = new Browser(new Site());
     await browser.visit(async (session) => {
       assertEquals(await session.update("a", () => 1), 1);
-      assertEquals(await session.update("b", () => undefined), undefined);
+      assertEquals(await session.update("b", () => REMOVED), undefined);
       assertEquals(session.keys(), ["a"]);
     });
     assertEquals(await browser.look((session) => session.keys()), ["a"]);
@@ -334,7 +438,7 @@ describe("update", () => {
   });
 
   it("fails as gone when another request destroyed the session", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     const late = await browser.look((session) => session);
     await browser.visit((session) => session.destroy());
     const error = await assertRejects(
@@ -345,7 +449,7 @@ describe("update", () => {
   });
 
   it("fails as gone when another request signed in", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     const late = await browser.look((session) => session);
     await browser.visit((session) => session.signIn("ada"));
     const error = await assertRejects(
@@ -358,7 +462,7 @@ describe("update", () => {
 
   it("gives up with a conflict after a hundred lost rounds", async () => {
     const provider = new MemoryProvider();
-    const browser = await visitor({ count: 0 }, new Site({ provider }));
+    const browser = await visitor(new Site({ provider }), { count: 0 });
     const late = await browser.look((session) => session);
     let rounds = 0;
     const error = await assertRejects(
@@ -374,7 +478,7 @@ describe("update", () => {
   });
 
   it("passes on what the function throws, and changes nothing", async () => {
-    const browser = await visitor({ count: 1 });
+    const browser = await visitor(new Site(), { count: 1 });
     await browser.visit(async (session) => {
       await assertRejects(
         () =>
@@ -452,7 +556,7 @@ describe("sign-in", () => {
   });
 
   it("keeps the id and the data of a visitor, and replaces the token", async () => {
-    const browser = await visitor({ cart: ["coat"] });
+    const browser = await visitor(new Site(), { cart: ["coat"] });
     const before = browser.token;
     await browser.visit((session) => session.signIn("ada"));
     assertNotEquals(browser.token, before);
@@ -505,7 +609,7 @@ describe("sign-in", () => {
 
   it("succeeds in a session of its own when another request was first", async () => {
     const site = new Site();
-    const first = await visitor({ cart: ["coat"] }, site);
+    const first = await visitor(site, { cart: ["coat"] });
     const second = new Browser(site, first.cookie);
     const late = await second.look((session) => session);
     await first.visit((session) => session.signIn("ada"));
@@ -522,7 +626,7 @@ describe("sign-in", () => {
 
   it("revives nothing when the session was destroyed meanwhile", async () => {
     const site = new Site();
-    const browser = await visitor({ cart: ["coat"] }, site);
+    const browser = await visitor(site, { cart: ["coat"] });
     const late = await browser.look((session) => session);
     const { id } = late;
     await browser.visit((session) => session.destroy());
@@ -569,31 +673,56 @@ describe("sign-in", () => {
 });
 
 describe("regenerate", () => {
-  it("replaces the token and keeps id and data", async () => {
+  const prove = (session: Session) =>
+    session.regenerate({ reauthenticated: true });
+
+  it("renews the token now, and keeps id and data", async () => {
     const browser = await visitor();
-    const old = new Browser(browser.site, browser.cookie);
+    browser.site.pass(30);
     const id = await browser.look((session) => session.id);
+    const before = browser.token;
     const response = await browser.visit((session) => session.regenerate());
     assertEquals(response.headers.getSetCookie().length, 1);
     await browser.look((session) => {
       assertEquals([session.id, session.get("name")], [id, "Ada"]);
     });
-    assert(await old.look((session) => session.isNew));
+    // The family stays, so that whoever holds the old one is found out.
+    assertEquals(browser.token.slice(24, 40), before.slice(24, 40));
+    assertNotEquals(browser.token, before);
   });
 
-  it("drops the changes of a request that began before it", async () => {
+  it("leaves the old token until the new one was used, and for the grace", async () => {
     const browser = await visitor();
-    const late = await browser.look((session) => session);
+    browser.site.pass(30);
+    const old = new Browser(browser.site, browser.cookie);
     await browser.visit((session) => session.regenerate());
-    late.set("name", "Eve");
-    const response = await browser.site.commit(late);
-    assertEquals(response.headers.getSetCookie(), []);
-    assertEquals(await browser.look((session) => session.get("name")), "Ada");
-    assertEquals(browser.site.takeEvents().includes("gone"), true);
+    browser.site.pass(300);
+    assertFalse(await old.look((session) => session.isNew));
+    await browser.visit();
+    browser.site.pass(29.999);
+    assertFalse(await old.look((session) => session.isNew));
+    browser.site.pass(0.001);
+    browser.site.takeEvents();
+    assert(await old.look((session) => session.isNew));
+    assertEquals(browser.site.takeEvents(), ["reused"]);
+  });
+
+  it("does nothing while a renewal is that fresh or under way", async () => {
+    const browser = await visitor();
+    const again = () => browser.visit((session) => session.regenerate());
+    assertEquals((await again()).headers.getSetCookie(), []);
+    browser.site.pass(30);
+    assertEquals((await again()).headers.getSetCookie().length, 1);
+    browser.site.pass(60);
+    // The first use of the new one only confirms it.
+    assertEquals((await again()).headers.getSetCookie(), []);
+    browser.site.pass(30);
+    assertEquals((await again()).headers.getSetCookie().length, 1);
   });
 
   it("of two at the same time leaves one cookie that works", async () => {
     const browser = await visitor();
+    browser.site.pass(30);
     const one = await browser.look((session) => session);
     const two = await browser.look((session) => session);
     one.regenerate();
@@ -602,6 +731,251 @@ describe("regenerate", () => {
     browser.receive(await browser.site.commit(two));
     assertEquals(await browser.look((session) => session.get("name")), "Ada");
   });
+
+  it("with a new proof leaves nothing of the old token", async () => {
+    const browser = await visitor();
+    await browser.visit((session) => session.signIn("ada"));
+    const old = new Browser(browser.site, browser.cookie);
+    const late = await browser.look((session) => session);
+    const response = await browser.visit(prove);
+    assertEquals(response.headers.getSetCookie().length, 1);
+    await old.look((session) => {
+      assertEquals([session.isNew, session.refusal], [true, "superseded"]);
+    });
+    late.set("name", "Eve");
+    browser.site.takeEvents();
+    const answer = await browser.site.commit(late);
+    assertEquals(answer.headers.getSetCookie(), []);
+    assertEquals(browser.site.takeEvents(), ["gone"]);
+    assertEquals(await browser.look((session) => session.get("name")), "Ada");
+  });
+});
+
+describe("discard", () => {
+  it("drops what the request changed, and begins no session", async () => {
+    const browser = await visitor();
+    const { cookie } = browser;
+    await browser.visit((session) => {
+      session.set("name", "Eve");
+      session.signIn("eve");
+      session.lifetime({ persistent: true });
+      session.discard();
+    });
+    assertEquals(browser.cookie, cookie);
+    await browser.look((session) => {
+      assertEquals([session.get("name"), session.principal], [
+        "Ada",
+        undefined,
+      ]);
+    });
+    const stranger = new Browser(browser.site);
+    await stranger.visit((session) => {
+      session.set("name", "Eve");
+      session.formToken();
+      session.discard();
+    });
+    assertEquals(stranger.cookie, undefined);
+  });
+
+  it("leaves an end and an update as they are", async () => {
+    const browser = await visitor(new Site(), { count: 1 });
+    await browser.visit(async (session) => {
+      await session.update("count", (count) => count as number + 1);
+      session.discard();
+    });
+    assertEquals(await browser.look((session) => session.get("count")), 2);
+    await browser.visit((session) => {
+      session.discard();
+      session.destroy();
+    });
+    assertEquals(browser.cookie, undefined);
+    assertEquals(browser.site.takeEvents().at(-1), "destroyed");
+  });
+});
+
+describe("isAlive", () => {
+  const isAlive = (session: Session) => session.isAlive();
+
+  it("is true through renewals and false after every kind of end", async () => {
+    const ends: Record<string, (browser: Browser) => unknown> = {
+      "a sign-out": (browser) => browser.visit((session) => session.destroy()),
+      "a sign-in": (browser) =>
+        browser.visit((session) => session.signIn("bob")),
+      "the same user's": (browser) =>
+        browser.visit((session) => session.signIn("ada")),
+      "everywhere": ({ site }) => site.manager.destroyAll("ada"),
+      "a timeout": ({ site }) => site.pass(3600),
+    };
+    for (const [name, end] of Object.entries(ends)) {
+      const browser = await visitor();
+      await browser.visit((session) => session.signIn("ada"));
+      const socket = await browser.look((session) => session);
+      assert(await isAlive(socket), name);
+      browser.site.pass(1000);
+      await browser.visit();
+      await browser.visit();
+      browser.site.pass(1000);
+      await browser.visit();
+      browser.site.takeEvents();
+      assert(await isAlive(socket), name);
+      assertEquals(browser.site.takeEvents(), []);
+      await end(browser);
+      assertFalse(await isAlive(socket), name);
+    }
+  });
+
+  it("is true for the session that the request itself has begun", async () => {
+    const browser = await visitor();
+    let own: Session | undefined;
+    await browser.visit((session) => {
+      own = session;
+      session.signIn("ada");
+    });
+    assert(await isAlive(own as Session));
+    await browser.visit((session) => session.destroy());
+    assertFalse(await isAlive(own as Session));
+  });
+
+  it("is false without a call where nothing is stored, and after destroy", async () => {
+    const provider = new MemoryProvider();
+    const browser = await visitor(new Site({ provider }), { a: 1 });
+    provider.read = () => {
+      throw new Error("the store is down");
+    };
+    assertFalse(await isAlive(await browser.site.start()));
+  });
+
+  it("fails when the store cannot tell", async () => {
+    const provider = new MemoryProvider();
+    const browser = await visitor(new Site({ provider }), { a: 1 });
+    const session = await browser.look((session) => session);
+    provider.read = () => {
+      throw new Error("the store is down");
+    };
+    await assertRejects(() => session.isAlive(), SessionError, "Cannot read");
+    session.destroy();
+    assertFalse(await session.isAlive());
+  });
+});
+
+describe("what every object inherits", () => {
+  const copied = mintToken();
+  const secret = copied.slice(24);
+
+  /** What a record, a change, a guard or an option could take for its own. */
+  const INHERITED: Readonly<Record<string, unknown>> = {
+    principal: "admin",
+    label: "admin",
+    authenticatedAt: START - 1,
+    previous: {
+      secretHash: hashSecret(secret),
+      family: hashFamily(secret),
+      until: "confirmed",
+    },
+    binding: "inherited",
+    fingerprint: "inherited",
+    family: "inherited",
+    token: "inherited",
+    version: 7,
+    reauthenticated: true,
+    clearSiteData: true,
+    stillValid: () => false,
+    persistent: true,
+    idleTimeout: 1,
+    isUse: false,
+    failed: () => true,
+    except: "x".repeat(24),
+    current: {},
+  };
+
+  for (const [name, value] of Object.entries(INHERITED)) {
+    it(`such as ${name} changes nothing`, async () => {
+      const expected = await lifeOf(new MemoryProvider());
+      const life = await inheriting(
+        { [name]: value },
+        () => lifeOf(new MemoryProvider()),
+      );
+      assertEquals(life, expected);
+    });
+
+    it(`such as ${name} changes nothing of records that leave it out`, async () => {
+      const expected = await lifeOf(leavingOut());
+      const life = await inheriting(
+        { [name]: value },
+        () => lifeOf(leavingOut()),
+      );
+      assertEquals(life, expected);
+    });
+  }
+
+  /** A provider whose records have only the fields that there is a value for. */
+  function leavingOut(): Provider {
+    return around(new ModelProvider(), (name, call) => {
+      const answer = call();
+      if (name !== "read" || answer === undefined) return answer;
+      const fields = Object.entries(answer as SessionRecord)
+        .filter(([, value]) => value !== undefined);
+      return Object.fromEntries(fields);
+    });
+  }
+
+  /** What becomes of a session in which everything happens that can. */
+  async function lifeOf(provider: Provider): Promise<unknown[]> {
+    const site = new Site({ provider });
+    const { manager } = site;
+    const browser = new Browser(site);
+    const seen: unknown[] = [];
+    const note = async () => {
+      const { headers } = await browser.visit((session) => {
+        const { isNew, principal, label, authenticatedAt, expiresAt } = session;
+        seen.push([isNew, principal, label, authenticatedAt, expiresAt]);
+        seen.push(session.keys());
+      });
+      seen.push(headers.getSetCookie().length);
+      // Whoever has copied a cookie of long ago, or never had one.
+      const token = browser.token.slice(0, 24) + secret;
+      seen.push((await site.start(`__Host-id=${token}`)).isNew);
+    };
+    const visit = async (visit: (session: Session) => unknown) => {
+      const before = browser.token;
+      const { headers } = await browser.visit(visit);
+      const [cookie = ""] = headers.getSetCookie();
+      seen.push(cookie.slice(cookie.indexOf(";")));
+      seen.push(headers.get("clear-site-data"));
+      seen.push(browser.token.slice(24, 40) === before.slice(24, 40));
+      await note();
+    };
+    await visit((session) => session.set("a", 1));
+    await visit((session) => session.update("a", () => 2));
+    await visit((session) => session.signIn("ada", {}));
+    site.pass(60);
+    await visit((session) => session.regenerate({}));
+    await visit((session) => session.lifetime({ absoluteTimeout: 50_000 }));
+    for (let count = 0; count < 3; count++) {
+      site.pass(1500);
+      const answer = await manager.run(
+        requestWith(browser.cookie),
+        (session) => {
+          session.set("c", count);
+          return new Response();
+        },
+        {},
+      );
+      browser.receive(answer);
+      await note();
+    }
+    const listed = await manager.list("ada", {});
+    seen.push(listed.map(({ isCurrent, label }) => [isCurrent, label]));
+    const other = (await signedIn(site)).token.slice(0, 24);
+    seen.push((await site.start(`__Host-id=${other}${secret}`)).isNew);
+    seen.push(await manager.destroy(other, {}));
+    seen.push(await manager.destroyAll("ada", {}));
+    await note();
+    await visit((session) => session.set("a", 1));
+    await visit((session) => session.destroy({}));
+    seen.push(told(site));
+    return seen;
+  }
 });
 
 describe("destroy by a request from before a sign-in", () => {
@@ -661,11 +1035,11 @@ describe("lifetime", () => {
       session.lifetime({ idleTimeout: 7200, absoluteTimeout: 86400 })
     );
     browser.site.pass(7199);
-    await browser.visit();
+    await browser.visit((session) => assertFalse(session.isNew));
     browser.site.pass(7199);
-    assertFalse(await browser.look((session) => session.isNew));
-    browser.site.pass(1);
-    assert(await browser.look((session) => session.isNew));
+    await browser.visit((session) => assertFalse(session.isNew));
+    browser.site.pass(7200);
+    await browser.visit((session) => assert(session.isNew));
   });
 
   it("can shorten a session's life", async () => {
@@ -675,15 +1049,27 @@ describe("lifetime", () => {
     assert(await browser.look((session) => session.isNew));
   });
 
-  it("sends the cookie again, with Max-Age where it is persistent", async () => {
+  it("renews the cookie for another Max-Age, and sends no secret twice", async () => {
     const browser = await visitor();
+    const { token } = browser;
     browser.site.pass(100);
     const response = await browser.visit((session) =>
       session.lifetime({ persistent: true, absoluteTimeout: 86400 })
     );
     const [cookie] = response.headers.getSetCookie();
-    assert(cookie?.startsWith(browser.cookie as string), cookie);
+    assertNotEquals(browser.token, token);
     assert(cookie?.endsWith("; Max-Age=86300"), cookie);
+  });
+
+  it("waits for the next cookie while the secret is that fresh", async () => {
+    const browser = await visitor();
+    const response = await browser.visit((session) =>
+      session.lifetime({ persistent: true })
+    );
+    assertEquals(response.headers.getSetCookie(), []);
+    browser.site.pass(900);
+    const [cookie] = (await browser.visit()).headers.getSetCookie();
+    assert(cookie?.endsWith("; Max-Age=42300"), cookie);
   });
 
   it("is kept by later requests and by a new token", async () => {
@@ -693,6 +1079,29 @@ describe("lifetime", () => {
     const response = await browser.visit((session) => session.regenerate());
     const [cookie] = response.headers.getSetCookie();
     assert(cookie?.endsWith("; Max-Age=43000"), cookie);
+  });
+
+  it("changes what was given, whatever a slower request knows", async () => {
+    const browser = await visitor();
+    const slow = await browser.look((session) => session);
+    await browser.visit((session) => session.lifetime({ idleTimeout: 50 }));
+    slow.lifetime({ absoluteTimeout: 86_400 });
+    await browser.site.commit(slow);
+    browser.site.pass(49);
+    await browser.visit((session) => assertFalse(session.isNew));
+    browser.site.pass(50);
+    await browser.visit((session) => assert(session.isNew));
+  });
+
+  it("of the former user is not the next one's", async () => {
+    const browser = await visitor();
+    await browser.visit((session) => {
+      session.signIn("ada");
+      session.lifetime({ idleTimeout: 7200 });
+    });
+    await browser.visit((session) => session.signIn("bob"));
+    browser.site.pass(3600);
+    await browser.visit((session) => assert(session.isNew));
   });
 
   it("refuses what a manager's options would refuse", async () => {
@@ -751,7 +1160,7 @@ describe("what a session tells of itself", () => {
   });
 
   it("is never its token or its data, however it is printed", async () => {
-    const browser = await visitor({ password: "hunter2" });
+    const browser = await visitor(new Site(), { password: "hunter2" });
     const session = await browser.look((session) => session);
     session.set("pin", "4711");
     const printed = [
@@ -791,5 +1200,74 @@ describe("what a session tells of itself", () => {
     session.get("card");
     // @ts-expect-error: what is read cannot be written to
     assertThrows(() => session.get("cart")?.push("shoe"), TypeError);
+  });
+
+  it("takes JSON of any depth as a type", async () => {
+    type Json = null | boolean | number | string | Json[] | {
+      [key: string]: Json;
+    };
+    await using manager = new Manager<{ state: Json; stored: StoredValue }>();
+    const session = await manager.start(new Request("http://localhost/"));
+    session.set("state", { list: [1, { deep: [null] }] });
+    session.set("stored", session.get("state") ?? null);
+    await session.update("state", (state = null) => [state as Json]);
+    assertEquals(session.get("state"), [{ list: [1, { deep: [null] }] }]);
+  });
+
+  it("takes a stored value inside of one, and a change of each", async () => {
+    interface Data {
+      bag: { readonly [key: string]: StoredValue };
+      list: StoredValue[];
+    }
+    await using manager = new Manager<Data>();
+    const session = await manager.start(requestWith());
+    session.set("bag", { list: [new Map([["a", new Set([1n])]])] });
+    session.set("list", [session.get("bag") ?? null]);
+    await session.update("bag", (bag = {}) => ({ ...bag, more: [1] }));
+    await session.update("list", (list = []) => [...list, null]);
+    assertEquals(Object.keys(session.get("bag") ?? {}), ["list", "more"]);
+    assertEquals(session.get("list")?.length, 2);
+    // @ts-expect-error: it may be anything that can be stored, also a number
+    assertThrows(() => session.get("list")?.[1].length, TypeError);
+  });
+
+  it("keeps a tuple a tuple", async () => {
+    await using manager = new Manager<{ pair: [string, number] }>();
+    const session = await manager.start(new Request("http://localhost/"));
+    session.set("pair", ["hat", 1]);
+    const [name, count]: readonly [string, number] = session.get("pair") ??
+      ["", 0];
+    assertEquals([name, count], ["hat", 1]);
+  });
+
+  it("tells why a cookie opened nothing", async () => {
+    const browser = await visitor();
+    const refusal = () => browser.look((session) => session.refusal);
+    assertEquals(await refusal(), undefined);
+    const old = new Browser(browser.site, browser.cookie);
+    await browser.visit((session) => session.signIn("ada"));
+    assertEquals(await old.look((session) => session.refusal), "superseded");
+    browser.site.pass(31);
+    assertEquals(await old.look((session) => session.refusal), "wrong-secret");
+    browser.site.pass(3600);
+    assertEquals(await refusal(), "unknown");
+    browser.cookie = "__Host-id=nonsense";
+    assertEquals(await refusal(), "malformed");
+    browser.cookie = undefined;
+    assertEquals(await refusal(), undefined);
+  });
+
+  it("is fresh for seconds, and milliseconds are refused", async () => {
+    const browser = await visitor();
+    await browser.visit((session) => session.signIn("ada"));
+    browser.site.pass(300);
+    await browser.look((session) => {
+      assert(session.isFresh(301));
+      assertFalse(session.isFresh(300));
+      assertThrows(() => session.isFresh(300_000), RangeError, "seconds");
+      for (const wrong of ["5m", NaN, undefined]) {
+        assertThrows(() => session.isFresh(wrong as number), TypeError);
+      }
+    });
   });
 });

@@ -1,16 +1,19 @@
+/** Checks the places that the memory provider keeps sessions in. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "node:test";
 import {
   ACCESSED_AT,
+  AHEAD,
   BYTES,
   CHAIN,
-  ESTABLISHED,
-  EXPIRES_AT,
+  ENDS_AT,
   HASH,
   ID,
+  IDLE_TIME,
+  KIND,
   NEXT,
+  PLACE,
   PREVIOUS,
-  SIGNED_IN,
   Slots,
   TOUCHED,
 } from "../providers/memory/slots.ts";
@@ -19,10 +22,10 @@ import { makeRecord } from "./_records.ts";
 /** More than fit into two pages. */
 const MANY = 140_000;
 
-const FLAGS = [TOUCHED, SIGNED_IN, ESTABLISHED];
+const FLAGS = [TOUCHED, AHEAD];
 
 /** The highest number that a list can have. */
-const LAST_LIST = 2 ** 29 - 1;
+const LAST_LIST = 2 ** 30 - 1;
 
 describe("Slots", () => {
   it("never give out slot 0", () => {
@@ -54,11 +57,7 @@ describe("Slots", () => {
 
     assertEquals(slots.allocate(), slot);
     assertEquals(slots.list(slot), 0);
-    assertEquals(FLAGS.map((flag) => slots.hasFlag(slot, flag)), [
-      false,
-      false,
-      false,
-    ]);
+    assertEquals(FLAGS.filter((flag) => slots.hasFlag(slot, flag)), []);
   });
 
   it("take back many at once that are linked", () => {
@@ -112,7 +111,7 @@ describe("Slots", () => {
       const slot = slots.allocate();
       for (const field of fields) slots.setWord(slot, field, slot * 16 + field);
       slots.setList(slot, slot * 2);
-      slots.setTime(slot, EXPIRES_AT, slot + 0.25);
+      slots.setTime(slot, ENDS_AT, slot + 0.25);
       slots.setTime(slot, ACCESSED_AT, slot + 0.75);
       return slot;
     });
@@ -120,9 +119,25 @@ describe("Slots", () => {
     const wrong = given.filter((slot) =>
       fields.some((field) => slots.word(slot, field) !== slot * 16 + field) ||
       slots.list(slot) !== slot * 2 ||
-      slots.time(slot, EXPIRES_AT) !== slot + 0.25 ||
+      slots.time(slot, ENDS_AT) !== slot + 0.25 ||
       slots.time(slot, ACCESSED_AT) !== slot + 0.75
     );
     assertEquals(wrong, []);
+  });
+
+  it("keep what a sentinel needs apart from its links", () => {
+    const slots = new Slots();
+    const slot = slots.allocate();
+    slots.setTime(slot, IDLE_TIME, 0.1);
+    for (const field of [KIND, PLACE, NEXT, PREVIOUS]) {
+      slots.setWord(slot, field, field + 100);
+    }
+    slots.setList(slot, LAST_LIST);
+
+    assertEquals(slots.time(slot, IDLE_TIME), 0.1);
+    assertEquals(
+      [KIND, PLACE, NEXT, PREVIOUS].map((field) => slots.word(slot, field)),
+      [KIND, PLACE, NEXT, PREVIOUS].map((field) => field + 100),
+    );
   });
 });

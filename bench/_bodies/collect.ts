@@ -1,3 +1,4 @@
+import { expiryOf } from "../../core/store/record.ts";
 import type { NewSessionRecord } from "../../core/provider.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
 import { type BenchCase, compare, expect, sizeName } from "./bench_case.ts";
@@ -37,7 +38,7 @@ function mapPasses({ map, now }: Population): number {
   let live = 0;
   for (let pass = 0; pass < PASSES; pass++) {
     for (const record of map.values()) {
-      if (record.expiresAt > now) live++;
+      if (expiryOf(record) > now) live++;
       break;
     }
   }
@@ -197,7 +198,9 @@ class AgingProvider {
     const { size, count, ids } = this.#generations;
     expect(sessions === size - size / count, "what gc left");
     if (sessions === 0) return;
-    const isGone = ids.every((id) => !this.#provider.destroy(id));
+    const isGone = ids.every((id) =>
+      this.#provider.destroy(id, {}, this.#now) === "absent"
+    );
     expect(isGone, "what gc removed");
   }
 
@@ -207,7 +210,7 @@ class AgingProvider {
       this.#provider.create(id, record, this.#now);
     }
     for (const id of this.#generations.idsByUse) {
-      this.#provider.touch(id, record.expiresAt, this.#now);
+      this.#provider.touch(id, this.#now);
     }
     this.#now += this.#step;
     this.#generations.goOn();

@@ -4,7 +4,7 @@ import {
   resolveCookie,
   setCookie,
 } from "../../core/carriage/cookie.ts";
-import { mintToken } from "../../core/secret/token.ts";
+import { mintId, mintSecret } from "../../core/secret/token.ts";
 import { type BenchCase, CALLS, compare } from "./bench_case.ts";
 
 const NAME = "__Host-id";
@@ -27,7 +27,10 @@ export function cookieCases(): BenchCase[] {
 }
 
 function readCases(others: number, column: string): BenchCase[] {
-  const values = Array.from({ length: HEADERS }, mintToken);
+  const values = Array.from(
+    { length: HEADERS },
+    () => mintId() + mintSecret(),
+  );
   const headers = values.map((value) => headerWith(value, others));
   const count = (read: (header: string) => string) => () => {
     let right = 0;
@@ -74,7 +77,7 @@ function allCookies(header: string): Map<string, string> {
 
 function writeCases(): BenchCase[] {
   const template = resolveCookie();
-  const token = mintToken();
+  const token = mintId() + mintSecret();
   const end = `; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=`;
   const count = (write: (age: number) => string) => () => {
     let right = 0;

@@ -108,7 +108,7 @@ class FloodedProvider {
     const { regulars, record } = this.#crowd;
     for (const id of regulars) {
       this.#provider.create(id, record, START);
-      this.#provider.touch(id, record.expiresAt, START);
+      this.#provider.touch(id, START);
     }
     while (this.#provider.stats().sessions < size) {
       this.#provider.create(this.#crowd.visitors.nextId(), record, START);

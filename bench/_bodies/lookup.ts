@@ -1,3 +1,4 @@
+import { expiryOf } from "../../core/store/record.ts";
 import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
 import type { Population } from "./population.ts";
 import type { Stage } from "./stage.ts";
@@ -84,7 +85,7 @@ function liveMapHits({ map, now }: Population, visits: Visits): number {
   let found = 0;
   for (let call = 0; call < CALLS; call++) {
     const record = map.get(visits.nextId());
-    if (record !== undefined && record.expiresAt > now) found++;
+    if (record !== undefined && expiryOf(record) > now) found++;
   }
   return found;
 }

@@ -98,6 +98,9 @@ export class Population {
   }
 }
 
+/** What every session's family is filed as. */
+export const FAMILY = "0123456789abcdef";
+
 /** A record as the manager makes one, with data of its own. */
 export function newRecord(
   secretHash: string,
@@ -109,16 +112,18 @@ export function newRecord(
   return Object.freeze({
     data: Object.freeze(data),
     secretHash,
+    family: FAMILY,
     renewedAt: now,
+    previous: undefined,
     principal: undefined,
     label: undefined,
     authenticatedAt: undefined,
     fingerprint: undefined,
+    binding: undefined,
     createdAt: now,
     accessedAt: now,
-    expiresAt: now + idleTimeout * 1000,
     idleTimeout,
-    absoluteTimeout: idleTimeout,
+    absoluteTimeout: 24 * idleTimeout,
     persistent: false,
   });
 }

@@ -58,8 +58,7 @@ function providerTouches(population: Population): number {
   let touched = 0;
   for (let call = 0; call < CALLS; call++) {
     const now = population.tick();
-    const expiresAt = now + population.idleTime;
-    if (provider.touch(requests.nextId(), expiresAt, now)) touched++;
+    if (provider.touch(requests.nextId(), now)) touched++;
   }
   return touched;
 }
@@ -69,10 +68,9 @@ function providerReadsAndTouches(population: Population): number {
   let touched = 0;
   for (let call = 0; call < CALLS; call++) {
     const now = population.tick();
-    const expiresAt = now + population.idleTime;
     const id = requests.nextId();
     if (provider.read(id, now) === undefined) continue;
-    if (provider.touch(id, expiresAt, now)) touched++;
+    if (provider.touch(id, now)) touched++;
   }
   return touched;
 }

@@ -1,6 +1,11 @@
 import { emptyObject, type StoredData } from "../../core/value/types.ts";
 import { type BenchCase, CALLS, compare, sizeName } from "./bench_case.ts";
-import { IDLE_TIMEOUT, newRecord, type Population } from "./population.ts";
+import {
+  FAMILY,
+  IDLE_TIMEOUT,
+  newRecord,
+  type Population,
+} from "./population.ts";
 import { randomNumbers } from "./random.ts";
 import type { Stage } from "./stage.ts";
 import { randomRows, shuffledRows, Tape } from "./tape.ts";
@@ -46,6 +51,9 @@ function updateCases(stage: Stage<Population>, size: number): BenchCase[] {
   ]);
 }
 
+/** What a request with the cookie of such a session ends it with. */
+const GUARD = { family: FAMILY };
+
 function providerUpdates(population: Population, set: StoredData): number {
   const { provider, requests } = population;
   let done = 0;
@@ -53,8 +61,8 @@ function providerUpdates(population: Population, set: StoredData): number {
     const now = population.tick();
     const result = provider.update(
       requests.nextId(),
-      { set, delete: NO_KEYS, expiresAt: now + population.idleTime },
-      { secretHash: requests.secretHash() },
+      { set, delete: NO_KEYS },
+      GUARD,
       now,
     );
     if (result === "done") done++;
@@ -167,10 +175,11 @@ class Newcomers {
   }
 
   destroyInProvider(): number {
-    const { provider } = this.#stage.value;
+    const { provider, now } = this.#stage.value;
     let destroyed = 0;
     for (let left = this.#count; left > 0; left--) {
-      if (provider.destroy(this.#departures.nextId())) destroyed++;
+      const id = this.#departures.nextId();
+      if (provider.destroy(id, GUARD, now) === "done") destroyed++;
     }
     return destroyed;
   }

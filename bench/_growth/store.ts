@@ -55,21 +55,24 @@ const IDLE_TIMEOUT = 3600;
 export const DEADLINE: number = START + IDLE_TIMEOUT * 1000;
 
 const DATA = Object.freeze(Object.assign(emptyObject(), { visits: 1 }));
-const SECRET_HASH = "0123456789".repeat(8);
+const SECRET_HASH = "0123456789abcdef".repeat(4);
+const FAMILY = "0123456789abcdef";
 
 /** A record of its own; what hangs on it is shared, to make room for more. */
 export function newRecord(): NewSessionRecord {
   return {
     data: DATA,
     secretHash: SECRET_HASH,
+    family: FAMILY,
     renewedAt: START,
+    previous: undefined,
     principal: undefined,
     label: undefined,
     authenticatedAt: undefined,
     fingerprint: undefined,
+    binding: undefined,
     createdAt: START,
     accessedAt: START,
-    expiresAt: DEADLINE,
     idleTimeout: IDLE_TIMEOUT,
     absoluteTimeout: 24 * IDLE_TIMEOUT,
     persistent: false,
@@ -113,8 +116,8 @@ function openMemoryProvider(now: number): Store {
   return {
     create: (id, record) => provider.create(id, record, START),
     read: (id) => provider.read(id, now) !== undefined,
-    touch: (id) => provider.touch(id, DEADLINE, START),
-    destroy: (id) => provider.destroy(id),
+    touch: (id) => provider.touch(id, START),
+    destroy: (id) => provider.destroy(id, {}, START) === "done",
     collect: () => provider.gc(now, GC_BATCH),
   };
 }
@@ -123,7 +126,8 @@ function openMemoryProvider(now: number): Store {
 function openMap(now: number): Store {
   const sessions = new Map<string, { expiresAt: number }>();
   return {
-    create: (id, record) => sessions.set(id, record) === sessions,
+    create: (id, record) =>
+      sessions.set(id, { ...record, expiresAt: DEADLINE }) === sessions,
     read: (id) => (sessions.get(id)?.expiresAt ?? 0) > now,
     touch: (id) => {
       const session = sessions.get(id);

@@ -2,7 +2,8 @@
  * The session cookie: its options, its place in a `Cookie` header, and its
  * `Set-Cookie`.
  */
-import { TOKEN_LENGTH } from "../secret/token.ts";
+import { ownOptions } from "../option_names.ts";
+import { digest, TOKEN_LENGTH } from "../secret/token.ts";
 
 /** The longest a browser keeps a cookie: 400 days, in seconds (RFC 6265bis §5.5). */
 export const MAX_COOKIE_AGE = 34_560_000;
@@ -19,8 +20,13 @@ export interface CookieOptions {
    * The cookie's name. A name that starts with `__Host-` or `__Secure-` makes
    * browsers enforce what the prefix says.
    *
-   * @default {"__Host-id"}, `"__Secure-id"` with a `domain` or another `path`,
-   * and `"id"` with `secure: false`
+   * The default one carries the cookie's scope: with a `domain` or another
+   * `path` it ends in eight digits that follow from the two, because browsers keep
+   * the cookies of two scopes side by side, and send both.
+   *
+   * @default {"__Host-id"}, with a `domain` or another `path`
+   * `"__Secure-id-"` and eight digits, and without the prefix if `secure` is
+   * `false`
    */
   readonly name?: string | undefined;
   /**
@@ -71,6 +77,8 @@ export interface CookieTemplate {
   readonly name: string;
   /** Whether it outlives the browser by default. */
   readonly persistent: boolean;
+  /** Whether browsers refuse it on plain HTTP. */
+  readonly isSecure: boolean;
   /** Its attributes but `Max-Age`, as they follow the value. */
   readonly attributes: string;
 }
@@ -81,8 +89,8 @@ export interface CookieTemplate {
  * @throws {TypeError} If an option has the wrong type or form, or two of them
  * contradict each other.
  */
-export function resolveCookie(options: CookieOptions = {}): CookieTemplate {
-  checkOptions(options);
+export function resolveCookie(given: CookieOptions = {}): CookieTemplate {
+  const options = ownOptions("create Manager: cookie", given, OPTION_NAMES);
   const { path = "/", domain, secure = true, sameSite = "lax" } = options;
   const { partitioned = false, persistent = false } = options;
   checkFlags({ secure, partitioned, persistent });
@@ -99,8 +107,7 @@ export function resolveCookie(options: CookieOptions = {}): CookieTemplate {
     throw refusal("partitioned needs secure", secure);
   }
   const isHostOnly = domain === undefined && path === "/";
-  const prefix = secure ? (isHostOnly ? "__Host-" : "__Secure-") : "";
-  const { name = `${prefix}id` } = options;
+  const { name = defaultName(secure, path, domain) } = options;
   checkName(name);
   checkPrefix(name, secure, isHostOnly);
   const attributes = `; Path=${path}` +
@@ -108,7 +115,18 @@ export function resolveCookie(options: CookieOptions = {}): CookieTemplate {
     (secure ? "; Secure" : "") + "; HttpOnly" +
     `; SameSite=${sameSiteText}` +
     (partitioned ? "; Partitioned" : "");
-  return { name, persistent, attributes };
+  return { name, persistent, isSecure: secure, attributes };
+}
+
+/** A name that no cookie of another scope has. */
+function defaultName(
+  secure: boolean,
+  path: string,
+  domain: string | undefined,
+): string {
+  if (domain === undefined && path === "/") return secure ? "__Host-id" : "id";
+  const scope = digest(`${domain?.toLowerCase() ?? ""} ${path}`).slice(0, 8);
+  return secure ? `__Secure-id-${scope}` : `id-${scope}`;
 }
 
 /**
@@ -175,24 +193,17 @@ const SAME_SITE: ReadonlyMap<unknown, string> = new Map([
   ["none", "None"],
 ]);
 
-const OPTION_NAMES: ReadonlySet<string> = new Set([
-  "name",
-  "path",
-  "domain",
-  "secure",
-  "sameSite",
-  "partitioned",
-  "persistent",
-]);
-
-function checkOptions(options: CookieOptions): void {
-  if (typeof options !== "object" || options === null) {
-    throw refusal("its options must be an object", options);
-  }
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.has(name)) throw refusal("unknown option", name);
-  }
-}
+const OPTION_NAMES: readonly string[] = Object.keys(
+  {
+    name: 1,
+    path: 1,
+    domain: 1,
+    secure: 1,
+    sameSite: 1,
+    partitioned: 1,
+    persistent: 1,
+  } satisfies Record<keyof CookieOptions, 1>,
+);
 
 function checkFlags(flags: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(flags)) {

@@ -1,5 +1,7 @@
 /** Tells requests that pages of other sites made. */
 
+import type { RequestLike } from "./arrival.ts";
+
 /** The methods that must not change anything (RFC 9110 §9.2.1). */
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -12,7 +14,7 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  * @param trusted Origins that may send such requests all the same.
  */
 export function isCrossOrigin(
-  request: Request,
+  request: RequestLike,
   trusted: ReadonlySet<string>,
 ): boolean {
   if (isSafe(request)) return false;
@@ -22,7 +24,8 @@ export function isCrossOrigin(
   if (site === null) {
     if (origin === null) return false;
     // A proxy may have taken TLS off, so that only the hosts can be compared.
-    if (hostOf(origin) === new URL(request.url).host) return false;
+    const host = hostOf(origin);
+    if (host !== undefined && host === hostOf(request.url)) return false;
   }
   return origin === null || !trusted.has(origin);
 }
@@ -61,11 +64,39 @@ function isOrigin(text: unknown): boolean {
 }
 
 /** A WebSocket is opened with GET, and lets the page do whatever it allows. */
-function isSafe({ method, headers }: Request): boolean {
+function isSafe({ method, headers }: RequestLike): boolean {
   return SAFE_METHODS.has(method) &&
     headers.get("upgrade")?.toLowerCase() !== "websocket";
 }
 
-function hostOf(origin: string): string | undefined {
-  return URL.canParse(origin) ? new URL(origin).host : undefined;
+/** Host name and port; of both protocols, the default ports are the same. */
+function hostOf(url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { hostname, port } = new URL(url);
+  return DEFAULT_PORTS.has(port) ? hostname : `${hostname}:${port}`;
+}
+
+const DEFAULT_PORTS: ReadonlySet<string> = new Set(["", "80", "443"]);
+
+/** The origin that a request names, to be shown: cut where it is too long. */
+export function originOf({ headers }: RequestLike): string | undefined {
+  return headers.get("origin")?.slice(0, MAX_SHOWN);
+}
+
+const MAX_SHOWN = 256;
+
+/** What a request is answered that {@linkcode isCrossOrigin}. */
+export function forbidden(origin: string | undefined): Response {
+  const from = origin === undefined ? "" : ` (${origin})`;
+  return new Response(
+    `Forbidden: the request comes from another site${from}. If that site is yours, name its origin in trustedOrigins.\n`,
+    {
+      status: 403,
+      headers: {
+        "cache-control": "no-store",
+        "content-type": "text/plain; charset=utf-8",
+        "x-content-type-options": "nosniff",
+      },
+    },
+  );
 }

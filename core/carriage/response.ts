@@ -1,69 +1,208 @@
+/** Puts the outcome of a request on its answer: cookie, and what caches may do. */
 import { SessionError } from "../errors.ts";
 
+/** What a framework keeps headers in until it sends them. */
+export interface HeaderSink {
+  /** Adds a value to those of a name. */
+  append(name: string, value: string): unknown;
+  /** Replaces the values of a name. */
+  set(name: string, value: string): unknown;
+  /** The value of a name; without it, the answer counts as one for caches. */
+  get?(name: string): string | null | undefined;
+  /** Removes a name; without it, a header for caches is made to say no. */
+  delete?(name: string): unknown;
+  /** All names; without it, the usual headers for caches are looked at. */
+  keys?(): Iterable<string>;
+}
+
 /**
- * A response whose headers can be changed: the same one, or a copy if its
- * headers are immutable, as those of `Response.redirect()` and `fetch()` are.
- * Called before anything is written to the store, so that a session is never
- * changed for a response that cannot tell the browser.
+ * Who can see a cookie on the answer:
  *
- * @param response What the handler answered, if anything.
- * @returns The response to send instead.
- * @throws {SessionError} With code `"unsendable"`, if there is no response, its
- * body was used, or it can be neither changed nor copied.
+ * | reach | meaning |
+ * | --- | --- |
+ * | `"private"` | the browser alone |
+ * | `"shared"` | a cache may keep it for others |
+ * | `"not-modified"` | a 304, from which caches drop cookies |
+ * | `"none"` | nobody: there is no answer, or it cannot carry one |
  */
-export function cookieCarrier(response: Response | undefined): Response {
-  if (response === undefined) {
-    throw unsendable("there is no response: did the handler return it?");
-  }
-  if (response.bodyUsed) {
-    throw unsendable("the response's body was already used");
-  }
-  if (isMutable(response.headers)) return response;
-  if (response.status === 101) {
-    throw unsendable("the headers of the upgrade response are immutable");
-  }
-  try {
-    return new Response(response.body, response);
-  } catch (cause) {
-    throw unsendable("the response cannot be copied", cause);
-  }
+export type Reach = "private" | "shared" | "not-modified" | "none";
+
+/** What goes on an answer beside what the application put there. */
+export interface Outcome {
+  /** The `Set-Cookie` that is due. */
+  readonly setCookie: string | undefined;
+  /** Whether the browser has to forget what the site stored (ASVS 14.3.1). */
+  readonly isSiteDataCleared: boolean;
+  /** Whether the handler looked into the session. */
+  readonly isPersonal: boolean;
 }
 
-/** Whether {@linkcode cookieCarrier} would find a way. */
-export function canCarryCookie(response: Response | undefined): boolean {
-  return response !== undefined && !response.bodyUsed &&
-    response.status !== 101 && response.type !== "error";
+/** Whether something can be answered with. */
+export function isResponse(answer: unknown): answer is Response {
+  // Engines make the object for the headers when it is first asked for.
+  if (answer instanceof Response) return true;
+  const { headers, status } = Object(answer) as Partial<Response>;
+  return typeof headers?.get === "function" && typeof status === "number";
 }
 
-/** Adds the session's cookie, and keeps caches from handing it to others. */
-export function attachCookie(response: Response, setCookie: string): void {
-  const { headers } = response;
-  headers.append("set-cookie", setCookie);
-  const cacheControl = headers.get("cache-control") ?? "";
-  if (!/(^|[\s,])no-store($|[\s,])/i.test(cacheControl)) {
-    headers.set("cache-control", "no-store");
+/** Who can see a cookie on a response. */
+export function reachOfResponse(response: Response | undefined): Reach {
+  if (response === undefined || isUsed(response)) return "none";
+  if (response.status === 101 || response.type === "error") return "none";
+  if (response.status === 304) return "not-modified";
+  return isForCaches(response.headers) ? "shared" : "private";
+}
+
+/** Whether nobody can send its body any more. */
+function isUsed({ bodyUsed, body }: Response): boolean {
+  return bodyUsed || body?.locked === true;
+}
+
+/** Who can see a cookie in a header sink. */
+export function reachOfSink(sink: HeaderSink, status: number): Reach {
+  if (status === 101) return "none";
+  if (status === 304) return "not-modified";
+  return isForCaches(sink) ? "shared" : "private";
+}
+
+/**
+ * The response with the outcome on it. One that carries a cookie is always a new
+ * one: the application may answer others with the one it gave. `Vary` alone is
+ * the same for everybody, and is added in place where that is possible.
+ */
+export function withOutcome(response: Response, outcome: Outcome): Response {
+  if (outcome.setCookie === undefined && !outcome.isSiteDataCleared) {
+    return outcome.isPersonal ? varied(response) : response;
   }
+  const copy = copyOf(response);
+  addOutcome(copy.headers, outcome);
+  return copy;
 }
 
-/** Makes the browser forget whatever the site has stored (ASVS 14.3.1). */
-export function clearSiteData({ headers }: Response): void {
-  headers.set("clear-site-data", '"cache", "cookies", "storage"');
-}
-
-function isMutable(headers: Headers): boolean {
-  try {
-    // Immutable headers refuse this even though there is nothing to delete.
-    headers.delete("x-no-such-header");
-    return true;
-  } catch {
-    return false;
+/** Puts the outcome into a header sink. */
+export function addOutcome(sink: HeaderSink, outcome: Outcome): void {
+  const { setCookie, isSiteDataCleared, isPersonal } = outcome;
+  if (isPersonal) vary(sink);
+  if (isSiteDataCleared) {
+    sink.set("clear-site-data", '"cache", "cookies", "storage"');
   }
+  if (setCookie === undefined) return;
+  for (const name of [...cacheHeadersOf(sink)]) takeOff(sink, name);
+  if (!isNotStored(sink.get?.("cache-control"))) {
+    sink.set("cache-control", "no-store");
+  }
+  sink.append("set-cookie", setCookie);
 }
 
-function unsendable(problem: string, cause?: unknown): SessionError {
+/** Says that a cookie is due and the answer cannot carry it. */
+export function unsendable(response: Response | undefined): SessionError {
+  const problem = response === undefined
+    ? "there is no response: did the handler return it?"
+    : isUsed(response)
+    ? "the response's body was already used"
+    : "a response of this kind has no cookies";
   return new SessionError(
     "unsendable",
     `Cannot commit session: its cookie cannot be sent: ${problem}`,
-    cause === undefined ? undefined : { cause },
   );
+}
+
+/** The codings that `fetch()` decodes; Deno knows only two of them. */
+const DECODED = "Deno" in globalThis
+  ? /^(?:gzip|br)$/i
+  : /^(?:x-gzip|gzip|br|deflate|zstd)$/i;
+
+/** A copy whose headers can be changed. */
+function copyOf(response: Response): Response {
+  const copy = new Response(response.body, response);
+  // `fetch()` has decoded the body, and the headers still say how it was sent.
+  const coding = response.headers.get("content-encoding");
+  if (response.url !== "" && coding !== null && DECODED.test(coding)) {
+    copy.headers.delete("content-encoding");
+    copy.headers.delete("content-length");
+  }
+  return copy;
+}
+
+function varied(response: Response): Response {
+  try {
+    vary(response.headers);
+    return response;
+  } catch (error) {
+    // Those of `fetch()` and `Response.redirect()` cannot be changed.
+    if (reachOfResponse(response) === "none") return response;
+    if (!(error instanceof TypeError)) throw error;
+  }
+  const copy = copyOf(response);
+  vary(copy.headers);
+  return copy;
+}
+
+function vary(sink: HeaderSink): void {
+  const present = sink.get?.("vary");
+  if (present && /(?:^|[\s,])(?:cookie|\*)(?:$|[\s,])/i.test(present)) return;
+  // Most pages have none yet, and to set one takes less than to add one.
+  if (present === null) sink.set("vary", "Cookie");
+  else sink.append("vary", "Cookie");
+}
+
+/**
+ * The headers that tell caches more than `Cache-Control` does, and which they
+ * obey before that (RFC 9213).
+ */
+const CACHE_HEADERS = [
+  "cdn-cache-control",
+  "cloudflare-cdn-cache-control",
+  "netlify-cdn-cache-control",
+  "vercel-cdn-cache-control",
+  "surrogate-control",
+  "edge-control",
+  "x-accel-expires",
+];
+
+/** Those of any vendor. */
+const CACHE_HEADER =
+  /(?:cdn-cache-control|surrogate-control|edge-control|x-accel-expires)$/i;
+
+function* cacheHeadersOf(sink: HeaderSink): Generator<string> {
+  yield "expires";
+  if (sink.keys === undefined) return yield* CACHE_HEADERS;
+  for (const name of sink.keys()) if (CACHE_HEADER.test(name)) yield name;
+}
+
+function isForCaches(sink: HeaderSink): boolean {
+  if (sink.get === undefined) return true;
+  for (const name of cacheHeadersOf(sink)) {
+    if (name !== "expires" && sink.get(name)) return true;
+  }
+  const control = sink.get("cache-control") ?? "";
+  if (/(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])/i.test(control)) return true;
+  if (/(?:^|[\s,])(?:private|no-store)(?:$|[\s,=])/i.test(control)) {
+    return false;
+  }
+  return isMaxAgePositive(control) || Boolean(sink.get("expires"));
+}
+
+function isMaxAgePositive(control: string): boolean {
+  const [, age] = /(?:^|[\s,])max-age\s*=\s*"?(\d+)/i.exec(control) ?? [];
+  return age !== undefined && Number(age) > 0;
+}
+
+/** Whether a `Cache-Control` says `no-store`, and nothing to the contrary. */
+function isNotStored(control: string | null | undefined): boolean {
+  if (!control || !/(?:^|[\s,])no-store(?:$|[\s,])/i.test(control)) {
+    return false;
+  }
+  return !isMaxAgePositive(control) &&
+    !/(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])/i.test(control);
+}
+
+function takeOff(sink: HeaderSink, name: string): void {
+  if (sink.delete !== undefined) sink.delete(name);
+  else if (sink.get?.(name) || sink.get === undefined) {
+    sink.set(
+      name,
+      /^(?:x-accel-expires|expires)$/i.test(name) ? "0" : "no-store",
+    );
+  }
 }

@@ -1,18 +1,16 @@
-import type { Base, Draft } from "./draft.ts";
+/** Changes one key of a stored session in one atomic step. */
 import { SessionError } from "../errors.ts";
-import { notify } from "../events.ts";
-import { followRenewal } from "./renewal.ts";
+import type { Provider, SessionChange } from "../provider.ts";
+import { isPromise } from "../store/gateway.ts";
 import { quote, takeIn } from "../value/intake.ts";
 import { dataSize, entrySize } from "../value/size.ts";
-import {
-  emptyObject,
-  put,
-  type StoredData,
-  type StoredValue,
-  viewed,
-} from "../value/types.ts";
+import { emptyObject, put, type StoredValue, viewed } from "../value/types.ts";
+import { type Base, baseAfter, type Draft } from "./draft.ts";
 
-/** Works out the new value of a key; `undefined` removes it. */
+/** What the change of `session.update` returns to remove the key. */
+export const REMOVED: unique symbol = Symbol("removed");
+
+/** Works out the new value of a key. */
 export type ValueChange = (value: StoredValue | undefined) => unknown;
 
 /** How often an update goes around before it gives up. */
@@ -29,38 +27,47 @@ export async function updateAtomically(
   key: string,
   change: ValueChange,
 ): Promise<StoredValue | undefined> {
-  if (!draft.isStored || draft.isSwitched) {
+  if (!draft.isStored || isHandedOver(draft)) {
     return updateUnstored(draft, key, change);
   }
-  const { settings, store } = draft.host;
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    if (draft.isDestroyed) draft.checkChangeable("update", key);
-    const base = draft.base ?? await readBase(draft, key);
-    const next = nextValue(draft, key, change, base);
-    const now = settings.now();
-    const result = await store.update(
-      draft.id,
-      { ...asChange(key, next), expiresAt: draft.deadline(now) },
-      { secretHash: draft.guardHash, version: base.version },
-      now,
-    );
-    if (result === "done") {
-      draft.updated(key, next, base, now);
-      return viewed(next);
+  const { gateway, settings, tell } = draft.context;
+  const turn = await Turn.begin(draft);
+  try {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (draft.isEnding) draft.checkChangeable("update", key);
+      const base = turn.base ?? draft.base ?? await readBase(draft, key);
+      const next = nextValue(draft, key, change, base);
+      const now = settings.now();
+      const guard = { family: draft.family, version: base.version };
+      const written = asChange(draft, key, next);
+      const updated = gateway.update(draft.key, written, guard, now);
+      const result = isPromise(updated) ? await updated : updated;
+      if (result === "done") {
+        turn.base = baseAfter(base, key, next);
+        draft.updated(key, next, turn.base, now);
+        return viewed(next);
+      }
+      if (result === "gone") throw gone(draft, key);
+      turn.base = undefined;
+      draft.outdated();
+      tell({ type: "conflict", id: draft.id });
     }
-    if (result === "gone") {
-      if (!await followRenewal(draft)) throw gone(draft, key);
-      continue;
-    }
-    draft.outdated();
-    notify(settings.onEvent, { type: "conflict", id: draft.id });
+  } finally {
+    turn.end();
   }
   throw new SessionError(
     "conflict",
     `Cannot update ${
       quote(key)
     }: other requests changed the session first, ${MAX_ATTEMPTS} times in a row`,
+    { id: draft.id },
   );
+}
+
+/** Whether another user signs in, whose data goes into another session. */
+function isHandedOver({ record, intent: { signIn }, isCommitted }: Draft) {
+  return !isCommitted && signIn !== undefined &&
+    record?.principal !== undefined && record.principal !== signIn.principal;
 }
 
 /** Nobody else knows a session that is not stored, so nobody else writes. */
@@ -71,15 +78,15 @@ function updateUnstored(
 ): StoredValue | undefined {
   if (draft.isCommitted) throw gone(draft, key);
   const next = change(viewed(draft.read(key)));
-  if (next === undefined) draft.remove(key);
-  else draft.write(key, next);
+  if (next === REMOVED) draft.remove(key);
+  else draft.write(key, checkResult(key, next));
   return viewed(draft.read(key));
 }
 
 async function readBase(draft: Draft, key: string): Promise<Base> {
-  const { store, settings } = draft.host;
-  const record = await store.read(draft.id, settings.now());
-  if (record === undefined) throw gone(draft, key);
+  const { gateway, settings } = draft.context;
+  const record = await gateway.read(draft.key, settings.now());
+  if (record?.family !== draft.family) throw gone(draft, key);
   draft.reread(record);
   return record;
 }
@@ -93,28 +100,114 @@ function nextValue(
   const stored = base.data[key];
   const pending = draft.values.pending(key);
   const next = change(viewed(pending === undefined ? stored : pending.value));
-  if (next === undefined) return undefined;
+  if (next === REMOVED) return undefined;
   const others = dataSize(base.data) -
     (stored === undefined ? 0 : entrySize(key, stored));
-  return takeIn(key, next, draft.host.settings.maxSize - others).value;
+  const { maxSize } = draft.context.settings;
+  return takeIn(key, checkResult(key, next), maxSize - others).value;
+}
+
+/** A change that forgot to return must not remove anything. */
+function checkResult(key: string, next: unknown): unknown {
+  if (next === undefined) {
+    throw new TypeError(
+      `Cannot update ${
+        quote(key)
+      }: change returned nothing: return the new value, or REMOVED to remove the key`,
+    );
+  }
+  if (typeof (next as Promise<unknown> | null)?.then !== "function") {
+    return next;
+  }
+  Promise.resolve(next).catch(() => {});
+  throw new TypeError(
+    `Cannot update ${
+      quote(key)
+    }: change must be synchronous: await what it needs before`,
+  );
 }
 
 function asChange(
+  draft: Draft,
   key: string,
   value: StoredValue | undefined,
-): { readonly set: StoredData } | { readonly delete: readonly string[] } {
-  if (value === undefined) return { delete: [key] };
-  const set = emptyObject();
-  put(set, key, value);
-  return { set: Object.freeze(set) };
+): SessionChange {
+  const change = emptyObject() as Record<string, unknown>;
+  if (value === undefined) change["delete"] = [key];
+  else {
+    const set = emptyObject();
+    put(set, key, value);
+    change["set"] = Object.freeze(set);
+  }
+  if (!draft.isUse) change["isUse"] = false;
+  return change;
 }
 
 function gone(draft: Draft, key: string): SessionError {
-  notify(draft.host.settings.onEvent, { type: "gone", id: draft.id });
+  draft.context.tell({ type: "gone", id: draft.id });
   return new SessionError(
     "gone",
-    `Cannot update ${
-      quote(key)
-    }: the session has ended, or its token was replaced`,
+    `Cannot update ${quote(key)}: the session has ended, or somebody signed in`,
+    { id: draft.id },
   );
+}
+
+/** Who updates which session, of all managers of a provider in this process. */
+const turns = new WeakMap<Provider, Map<string, Turn>>();
+
+/**
+ * Updates of one session in one process take turns: a hundred at once cost a
+ * hundred writes, where each that met another would have to read and write
+ * again. Whoever comes next goes on from what the one before has written.
+ */
+class Turn {
+  /** The data as the store has it, after this turn. */
+  base: Base | undefined;
+  readonly #family: string;
+  readonly #isOver: Promise<void>;
+  readonly #end: () => void;
+
+  private constructor(family: string, end: (turn: Turn) => void) {
+    this.#family = family;
+    let over = () => {};
+    this.#isOver = new Promise((resolve) => {
+      over = resolve;
+    });
+    this.#end = () => {
+      end(this);
+      over();
+    };
+  }
+
+  static async begin(draft: Draft): Promise<Turn> {
+    const { gateway, settings } = draft.context;
+    const { key, family } = draft;
+    let open = turns.get(gateway.provider);
+    if (open === undefined) turns.set(gateway.provider, open = new Map());
+    const queue = open;
+    const before = queue.get(key);
+    const turn = new Turn(family, (ended) => {
+      if (queue.get(key) === ended) queue.delete(key);
+    });
+    queue.set(key, turn);
+    // A store that does not answer one holds up the others no longer than that.
+    if (before === undefined) return turn;
+    await within(settings.timeout, before.#isOver);
+    if (before.#family === family) turn.base = before.base;
+    return turn;
+  }
+
+  end(): void {
+    this.#end();
+  }
+}
+
+/** Waits for something, and for so many seconds at most. */
+async function within(seconds: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1000);
+  });
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
 }

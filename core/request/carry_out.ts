@@ -1,297 +1,501 @@
-import {
-  attachCookie,
-  canCarryCookie,
-  clearSiteData,
-  cookieCarrier,
-} from "../carriage/response.ts";
+/** Carries out what was decided: the calls of the store, the events, the headers. */
+import type { Answer } from "../carriage/answer.ts";
+import { isInsecure } from "../carriage/arrival.ts";
 import { clearCookie, setCookie } from "../carriage/cookie.ts";
-import type { Draft, Host } from "./draft.ts";
+import type { Outcome } from "../carriage/response.ts";
 import { SessionError } from "../errors.ts";
-import { notify, type SessionEvent } from "../events.ts";
-import type { Awaitable, SessionChange, UpdateResult } from "../provider.ts";
-import { followRenewal, type Upkeep, upkeepOf } from "./renewal.ts";
+import type {
+  Awaitable,
+  Guard,
+  SessionChange,
+  SessionRecord,
+  UpdateResult,
+} from "../provider.ts";
+import { hashSecret, mintSibling } from "../secret/token.ts";
+import { isPromise } from "../store/gateway.ts";
+import type { Context } from "./context.ts";
+import { type Draft, tokenStateOf } from "./draft.ts";
+import { opens } from "./judgement.ts";
+import { type Confirmation, decide, type Plan, type Renewal } from "./plan.ts";
 import { SessionLimit } from "./session_limit.ts";
-import { isPromise } from "../store/store.ts";
+
+/** How often a sign-in is tried whose token another request has replaced. */
+const MAX_SIGN_INS = 5;
+
+/** Of an answer that has nothing to do with its session. */
+const NOTHING_DUE: Outcome = {
+  setCookie: undefined,
+  isSiteDataCleared: false,
+  isPersonal: false,
+};
+
+/** The cookie that is due, or nothing. */
+type Cookie = string | undefined;
 
 /**
- * Writes what a request did to its session, and puts the cookie on the
- * response. Whatever can fail without the store is tried before it is written
- * to; whatever the store refuses never reaches the browser.
+ * Ends a request: the only place that calls the store for it, tells events, and
+ * puts headers on its answer.
  */
-export class Committer {
-  readonly #host: Host;
+export class CarryOut {
+  readonly #context: Context;
   readonly #limit: SessionLimit;
-  /** Milliseconds after which an access is worth a touch. */
-  readonly #touchAfter: number | undefined;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#limit = new SessionLimit(context);
+  }
 
   /**
-   * @param touchInterval In seconds; left out, it depends on the session's idle
-   * timeout.
+   * Does what the end of a request means for its session; see `Manager.commit`.
+   *
+   * @returns What to send.
    */
-  constructor(host: Host, touchInterval: number | undefined) {
-    this.#host = host;
-    this.#limit = new SessionLimit(host);
-    this.#touchAfter = touchInterval === undefined
-      ? undefined
-      : touchInterval * 1000;
+  commit<T>(draft: Draft, answer: Answer<T>): Awaitable<T> {
+    draft.close();
+    // What was begun belongs to the session as it is now. An end does not wait:
+    // it ends that as well.
+    return draft.isBusy && !draft.isEnding
+      ? draft.settled().then(() => this.#commit(draft, answer))
+      : this.#commit(draft, answer);
   }
 
-  /** The response to send; see `Manager.commit`. */
-  commit(
-    draft: Draft,
-    response: Response | undefined,
-  ): Awaitable<Response | undefined> {
-    const now = this.#host.settings.now();
-    if (draft.isDestroyed) return this.#commitDestroy(draft, response, now);
-    if (!draft.isStored) return this.#commitUnstored(draft, response, now);
-    const upkeep = upkeepOf(draft, now);
-    return upkeep === undefined
-      ? this.#commitStored(draft, response, now)
-      : this.#commitUpkeep(draft, response, now, upkeep);
+  #commit<T>(draft: Draft, answer: Answer<T>): Awaitable<T> {
+    const { settings } = this.#context;
+    const now = settings.now();
+    const plan = decide(draft, now, settings, answer);
+    // What most requests come to, before anything is made for the others.
+    if (plan.row === 15) return this.#finish(draft, answer, undefined);
+    const cookie = answer.isFailed || draft.intent.isDiscarded
+      ? this.#carryOutQuietly(plan, draft, answer, now)
+      : this.#carryOut(plan, draft, answer, now);
+    return isPromise(cookie)
+      ? cookie.then((due) => this.#finish(draft, answer, due))
+      : this.#finish(draft, answer, cookie);
   }
 
-  #commitUnstored(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Awaitable<Response | undefined> {
-    if (!draft.isWorthStoring) return response;
-    if (draft.superseded !== undefined && draft.signedIn === undefined) {
-      this.#notify({ type: "gone", id: draft.superseded.id });
-      return response;
+  #finish<T>(draft: Draft, answer: Answer<T>, cookie: Cookie): T {
+    if (cookie === undefined && !draft.isLookedInto) {
+      return answer.finish(NOTHING_DUE);
     }
-    return this.#commitNew(draft, response, now);
+    const { ending } = draft.intent;
+    return answer.finish({
+      setCookie: cookie,
+      isSiteDataCleared: ending === "session-and-site-data" &&
+        cookie !== undefined,
+      isPersonal: draft.isLookedInto,
+    });
   }
 
-  async #commitNew(
+  /** A failed request has an error of its own already. */
+  async #carryOutQuietly(
+    plan: Plan,
     draft: Draft,
-    response: Response | undefined,
+    answer: Answer<unknown>,
     now: number,
-  ): Promise<Response> {
-    const carrier = cookieCarrier(response);
-    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
-    const created = this.#host.store.create(
-      draft.id,
-      draft.newRecord(now),
+  ): Promise<Cookie> {
+    try {
+      return await this.#carryOut(plan, draft, answer, now);
+    } catch (error) {
+      if (error instanceof SessionError) return undefined;
+      throw error;
+    }
+  }
+
+  #carryOut(
+    plan: Plan,
+    draft: Draft,
+    answer: Answer<unknown>,
+    now: number,
+  ): Awaitable<Cookie> {
+    // Compared alone: an engine may hash the word for a switch.
+    if (plan.act === "touch") return this.#touch(draft, now);
+    switch (plan.act) {
+      case "nothing":
+        return undefined;
+      case "gone":
+        return this.#gone(draft);
+      case "clear":
+        return this.#clear(draft, answer, now);
+      case "create":
+        return this.#create(draft, now);
+      case "end":
+        return this.#end(draft, answer, now);
+      case "switch":
+        return this.#switch(draft, now);
+      case "authenticate":
+        return this.#authenticate(draft, now);
+      case "unsendable":
+        throw answer.unsendable();
+      case "renew":
+        return this.#renew(draft, answer, now, plan);
+      case "confirm":
+        return this.#confirm(draft, answer, now, plan);
+      case "write":
+        return this.#write(draft, now, plan.isEssential);
+    }
+  }
+
+  // Rows 1 and 3: nothing is stored
+
+  #gone({ id, opening }: Draft): undefined {
+    const { tell } = this.#context;
+    tell({
+      type: "gone",
+      id: opening.standing === "superseded" ? opening.token.id : id,
+    });
+  }
+
+  async #clear(
+    draft: Draft,
+    answer: Answer<unknown>,
+    now: number,
+  ): Promise<Cookie> {
+    await this.#endRivals(draft, now);
+    return this.#cleared(draft, answer);
+  }
+
+  // Row 4: a session begins
+
+  async #create(draft: Draft, now: number, dated?: number): Promise<Cookie> {
+    const { gateway, tell } = this.#context;
+    const { signIn } = draft.intent;
+    await this.#endRivals(draft, now);
+    const authenticatedAt = signIn === undefined
+      ? undefined
+      : dated ?? await this.#dateOf(draft, signIn.principal, now);
+    const created = gateway.create(
+      draft.key,
+      draft.newRecord(now, authenticatedAt),
       now,
     );
-    const isCreated = isPromise(created) ? await created : created;
-    if (!isCreated) {
+    if (!(isPromise(created) ? await created : created)) {
       throw new SessionError(
         "store-failed",
         "Cannot create session: its random id is already taken",
+        { id: draft.id },
       );
     }
-    draft.stored(now, undefined);
-    this.#notify({ type: "created", id: draft.id });
-    if (this.#limit.appliesTo(draft)) await this.#limit.enforce(draft, now);
-    this.#announceSignIn(draft);
-    return this.#withCookie(draft, carrier, now);
+    draft.stored(now);
+    tell({ type: "created", id: draft.id });
+    await this.#confirmSignIn(draft, now);
+    return this.#cookie(draft, draft.secret, now, authenticatedAt);
   }
 
-  #commitStored(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Awaitable<Response | undefined> {
-    return draft.isChanged
-      ? this.#commitChange(draft, response, now)
-      : this.#commitAccess(draft, response, now);
-  }
+  // Row 5: the session ends
 
-  async #commitChange(
+  async #end(
     draft: Draft,
-    response: Response | undefined,
+    answer: Answer<unknown>,
     now: number,
-  ): Promise<Response | undefined> {
-    // A request with the old secret would put the old cookie back.
-    const isCookieDue = draft.isRenewed ||
-      (draft.isLifetimeChanged && draft.isCurrent);
-    const carrier = isCookieDue ? cookieCarrier(response) : response;
-    if (draft.isSwitched) return this.#commitSwitch(draft, carrier, now);
-    const secret = draft.isRenewed ? draft.nextSecret : undefined;
-    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
-    const written = this.#write(draft, draft.change(now), now);
-    const result = isPromise(written) ? await written : written;
-    if (result !== "done") {
-      this.#notify({ type: "gone", id: draft.id });
-      if (draft.signedIn === undefined) return response;
-      draft.startOver();
-      return this.#commitNew(draft, carrier, now);
+  ): Promise<Cookie> {
+    const { gateway, tell } = this.#context;
+    const { id, family } = draft;
+    const result = await gateway.destroy(draft.key, { family }, now);
+    if (result === "refused") {
+      // Somebody signed in since: that session and its cookie stay.
+      tell({ type: "gone", id });
+      return undefined;
     }
-    draft.stored(now, secret);
-    if (secret !== undefined) this.#notify({ type: "renewed", id: draft.id });
-    if (this.#limit.appliesTo(draft)) await this.#limit.enforce(draft, now);
-    this.#announceSignIn(draft);
-    return isCookieDue
-      ? this.#withCookie(draft, carrier as Response, now)
-      : response;
+    if (result === "done") tell({ type: "destroyed", id });
+    return this.#cleared(draft, answer);
   }
 
-  /**
-   * Renews the secret, or notes that the new one has arrived, together with what
-   * the request did. Of several requests that try, one comes first; the others
-   * leave the secret alone.
-   */
-  async #commitUpkeep(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-    { secret, change }: Upkeep,
-  ): Promise<Response | undefined> {
-    const version = draft.base?.version;
-    const isPossible = version !== undefined &&
-      (secret === undefined || canCarryCookie(response));
-    if (!isPossible) return this.#commitStored(draft, response, now);
-    const isCookieDue = secret !== undefined ||
-      (draft.isLifetimeChanged && draft.isCurrent);
-    const carrier = isCookieDue ? cookieCarrier(response) : response;
-    const merged = { ...draft.change(now), ...change };
-    const written = this.#write(draft, merged, now, version);
-    const result = isPromise(written) ? await written : written;
-    if (result === "conflict") return this.#commitLate(draft, carrier, now);
-    if (result === "gone") {
-      this.#notify({ type: "gone", id: draft.id });
-      return response;
-    }
-    draft.stored(now, secret);
-    if (secret !== undefined) this.#notify({ type: "renewed", id: draft.id });
-    return isCookieDue
-      ? this.#withCookie(draft, carrier as Response, now)
-      : response;
-  }
+  // Rows 6 to 8: somebody proved who they are
 
-  /** Writes under the request's secret, or the one that it was renewed to. */
-  #write(
-    draft: Draft,
-    change: SessionChange,
-    now: number,
-    version?: number,
-  ): Awaitable<UpdateResult> {
-    const rewrite = (): Promise<UpdateResult> =>
-      this.#writeRenewed(draft, change, now, version);
-    const guard = { secretHash: draft.guardHash, version };
-    const updated = this.#host.store.update(draft.id, change, guard, now);
-    if (!isPromise(updated)) return updated === "gone" ? rewrite() : updated;
-    return updated.then((result) => result === "gone" ? rewrite() : result);
-  }
-
-  /** Once more, if the request's secret was merely renewed meanwhile. */
-  async #writeRenewed(
-    draft: Draft,
-    change: SessionChange,
-    now: number,
-    version?: number,
-  ): Promise<UpdateResult> {
-    if (!await followRenewal(draft)) return "gone";
-    const guard = { secretHash: draft.guardHash, version };
-    return await this.#host.store.update(draft.id, change, guard, now);
-  }
-
-  /** Ends the session of the user before, and begins one for the next. */
-  async #commitSwitch(
-    draft: Draft,
-    carrier: Response | undefined,
-    now: number,
-  ): Promise<Response> {
+  async #switch(draft: Draft, now: number): Promise<Cookie> {
+    const { gateway, tell } = this.#context;
+    const { id, family, intent: { signIn } } = draft;
     // Before the end of the one: a sign-in that is refused leaves all as it was.
-    if (this.#limit.appliesTo(draft)) await this.#limit.check(draft, now);
-    await this.#isEnded(draft, now);
+    const dated = await this.#dateOf(draft, signIn!.principal, now);
+    const result = await gateway.destroy(draft.key, { family }, now);
+    if (result === "done") tell({ type: "destroyed", id });
     draft.startOver();
-    return this.#commitNew(draft, carrier, now);
+    return await this.#create(draft, now, dated);
   }
 
-  /** The other request may have renewed: look whose secret is current now. */
-  async #commitLate(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Promise<Response | undefined> {
-    const record = await this.#host.store.read(draft.id, now);
-    if (record !== undefined) draft.reread(record);
-    return this.#commitStored(draft, response, now);
-  }
-
-  #commitAccess(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Awaitable<Response | undefined> {
-    if (now - draft.accessedAt < this.#touchAfterOf(draft)) return response;
-    const touched = this.#host.store.touch(draft.id, draft.deadline(now), now);
-    return isPromise(touched)
-      ? touched.then((isLive) => this.#touched(draft, isLive, response))
-      : this.#touched(draft, touched, response);
-  }
-
-  async #commitDestroy(
-    draft: Draft,
-    response: Response | undefined,
-    now: number,
-  ): Promise<Response | undefined> {
-    if (!await this.#isEnded(draft, now)) {
-      this.#notify({ type: "gone", id: draft.id });
-      return response;
+  async #authenticate(draft: Draft, now: number): Promise<Cookie> {
+    const { tell } = this.#context;
+    const { signIn } = draft.intent;
+    const dated = signIn === undefined
+      ? now
+      : await this.#dateOf(draft, signIn.principal, now);
+    const result = await this.#replaceFamily(draft, now, dated);
+    if (result !== "done") {
+      tell({ type: "gone", id: draft.id });
+      if (signIn === undefined) return undefined;
+      // The second click on "Sign in" is not refused because of the first.
+      if (result === "superseded" && this.#limit.isStrict) {
+        const { principal } = signIn;
+        await this.#endOther(draft.id, { principal }, now);
+      }
+      draft.startOver();
+      return await this.#create(draft, now, dated);
     }
-    const isTold = draft.arrival.hadCookie || draft.isSiteDataCleared;
-    // Ending the session matters more than telling the browser.
-    if (!isTold || !canCarryCookie(response)) return response;
-    const carrier = cookieCarrier(response);
-    attachCookie(carrier, clearCookie(this.#host.settings.cookie));
-    if (draft.isSiteDataCleared) clearSiteData(carrier);
-    return carrier;
+    draft.stored(now, draft.nextSecret);
+    tell({ type: "renewed", id: draft.id });
+    await this.#confirmSignIn(draft, now);
+    return this.#cookie(draft, draft.secret, now, dated);
   }
 
   /**
-   * Ends a stored session, unless its token was replaced meanwhile: a request
-   * from before a sign-in must not end what came of it, or remove its cookie.
+   * Begins a new family, in place of the token as it is. Other requests may renew
+   * and confirm it meanwhile: as long as the request's secret opens the session,
+   * it tries again.
+   *
+   * @returns Whether it did, or found no session, or one that somebody else had
+   * signed in to.
+   * @throws {SessionError} With code `"conflict"`, if that goes on.
    */
-  async #isEnded(draft: Draft, now: number): Promise<boolean> {
-    const { store } = this.#host;
-    if (!draft.isStored) return draft.superseded === undefined;
-    const { id } = draft;
-    const result = await this.#write(draft, { expiresAt: now }, now);
-    if (result !== "done") {
-      const record = await store.read(id, now);
-      return record === undefined;
-    }
-    await store.destroy(id);
-    this.#notify({ type: "destroyed", id });
-    return true;
-  }
-
-  #touched(
+  async #replaceFamily(
     draft: Draft,
-    isLive: boolean,
-    response: Response | undefined,
-  ): Response | undefined {
-    if (!isLive) this.#notify({ type: "gone", id: draft.id });
-    return response;
-  }
-
-  #touchAfterOf(draft: Draft): number {
-    // A session may have a shorter idle timeout than the manager's.
-    return Math.min(
-      this.#touchAfter ?? 60_000,
-      draft.lifetime.idleTimeout * (this.#touchAfter === undefined ? 100 : 500),
+    now: number,
+    authenticatedAt: number,
+  ): Promise<"done" | "gone" | "superseded"> {
+    const { gateway, settings } = this.#context;
+    const secretHash = hashSecret(draft.secret);
+    let record = draft.record as SessionRecord;
+    for (let attempt = 0; attempt < MAX_SIGN_INS; attempt++) {
+      const change = draft.authenticationChange(record, now, authenticatedAt);
+      const result = await this.#update(draft, change, {
+        token: tokenStateOf(record),
+      }, now);
+      if (result !== "conflict") return result;
+      const latest = await gateway.read(draft.key, settings.now());
+      if (latest === undefined) return "gone";
+      if (!opens(latest, secretHash, settings.now())) return "superseded";
+      record = latest;
+    }
+    throw new SessionError(
+      "conflict",
+      `Cannot sign in: other requests replaced the token first, ${MAX_SIGN_INS} times in a row`,
+      { id: draft.id },
     );
   }
 
-  #withCookie(draft: Draft, carrier: Response, now: number): Response {
-    const maxAge = draft.lifetime.persistent
-      ? draft.secondsLeft(now)
+  // Rows 9 to 12: the token
+
+  async #renew(
+    draft: Draft,
+    answer: Answer<unknown>,
+    now: number,
+    { until, isEssential }: Renewal,
+  ): Promise<Cookie> {
+    const secret = mintSibling(draft.secret);
+    const change = draft.renewalChange(secret, until, now);
+    const result = await this.#updateToken(draft, change, now, isEssential);
+    if (result === "conflict") {
+      return await this.#withoutToken(draft, answer, now);
+    }
+    if (result !== "done") return undefined;
+    draft.stored(now, secret);
+    this.#context.tell({ type: "renewed", id: draft.id });
+    return this.#cookie(draft, secret, now, draft.authenticatedAt);
+  }
+
+  async #confirm(
+    draft: Draft,
+    answer: Answer<unknown>,
+    now: number,
+    { until, hasData, isEssential }: Confirmation,
+  ): Promise<Cookie> {
+    const change = draft.confirmationChange(until, hasData);
+    const result = await this.#updateToken(draft, change, now, isEssential);
+    if (result === "conflict") {
+      return await this.#withoutToken(draft, answer, now);
+    }
+    if (result === "done") draft.stored(now);
+    return undefined;
+  }
+
+  /** Another request has seen to the token: the rest is still to be done. */
+  #withoutToken(
+    draft: Draft,
+    answer: Answer<unknown>,
+    now: number,
+  ): Awaitable<Cookie> {
+    const { settings } = this.#context;
+    const plan = decide(draft, now, settings, answer, true);
+    return this.#carryOut(plan, draft, answer, now);
+  }
+
+  #updateToken(
+    draft: Draft,
+    change: SessionChange,
+    now: number,
+    isEssential: boolean,
+  ): Promise<UpdateResult | "failed"> {
+    const guard = { family: draft.family, token: draft.tokenState };
+    return this.#updateOrTell(draft, change, guard, now, isEssential);
+  }
+
+  // Rows 13 and 14: the data and the access
+
+  async #write(
+    draft: Draft,
+    now: number,
+    isEssential: boolean,
+  ): Promise<undefined> {
+    const guard = { family: draft.family };
+    const change = draft.dataChange();
+    const result = await this.#updateOrTell(
+      draft,
+      change,
+      guard,
+      now,
+      isEssential,
+    );
+    if (result === "done") draft.stored(now);
+  }
+
+  #touch(draft: Draft, now: number): Awaitable<undefined> {
+    const { gateway } = this.#context;
+    try {
+      const touched = gateway.touch(draft.key, now);
+      if (!isPromise(touched)) return this.#touched(draft, touched, now);
+      return touched.then(
+        (isLive) => this.#touched(draft, isLive, now),
+        passOver,
+      );
+    } catch (error) {
+      return passOver(error);
+    }
+  }
+
+  #touched(draft: Draft, isLive: boolean, now: number): undefined {
+    if (isLive) draft.touched(now);
+    else this.#context.tell({ type: "gone", id: draft.id });
+  }
+
+  // What several rows have in common
+
+  /** An update whose end is an event, and which may fail if it is not essential. */
+  async #updateOrTell(
+    draft: Draft,
+    change: SessionChange,
+    guard: Guard,
+    now: number,
+    isEssential: boolean,
+  ): Promise<UpdateResult | "failed"> {
+    try {
+      const result = await this.#update(draft, change, guard, now);
+      if (result === "gone") {
+        this.#context.tell({ type: "gone", id: draft.id });
+      }
+      return result;
+    } catch (error) {
+      if (isEssential) throw error;
+      passOver(error);
+      return "failed";
+    }
+  }
+
+  #update(
+    draft: Draft,
+    change: SessionChange,
+    guard: Guard,
+    now: number,
+  ): Awaitable<UpdateResult> {
+    return this.#context.gateway.update(draft.key, change, guard, now);
+  }
+
+  /** Ends what stands in the way of a new session of the same browser. */
+  async #endRivals({ opening, intent }: Draft, now: number): Promise<void> {
+    const ends: { readonly id: string; readonly guard: Guard }[] = [];
+    const isMeant = intent.signIn !== undefined || intent.ending !== undefined;
+    if (opening.standing === "ambiguous" && isMeant) {
+      for (const { id, family } of opening.rivals) {
+        ends.push({ id, guard: { family } });
+      }
+    }
+    // The second click on "Sign in" takes the place of the first.
+    if (opening.standing === "superseded" && intent.signIn !== undefined) {
+      const { principal } = intent.signIn;
+      ends.push({ id: opening.token.id, guard: { principal } });
+    }
+    for (const { id, guard } of ends) await this.#endOther(id, guard, now);
+  }
+
+  async #endOther(id: string, guard: Guard, now: number): Promise<void> {
+    const { gateway, tell } = this.#context;
+    const result = await gateway.destroy(id, guard, now);
+    if (result === "done") tell({ type: "destroyed", id });
+  }
+
+  /** The instant to date a sign-in with, if there is room for it. */
+  #dateOf(draft: Draft, principal: string, now: number): Promise<number> {
+    return this.#limit.before(draft, principal, now);
+  }
+
+  /** Asks, once a sign-in is stored, whether it may stay. */
+  async #confirmSignIn(draft: Draft, now: number): Promise<void> {
+    const { signIn } = draft.intent;
+    if (signIn === undefined) return;
+    const { principal, stillValid } = signIn;
+    if (stillValid !== undefined) await this.#checkValid(draft, stillValid);
+    await this.#limit.after(draft, principal, now);
+    this.#context.tell({ type: "signed-in", id: draft.id, principal });
+  }
+
+  async #checkValid(
+    draft: Draft,
+    stillValid: () => Promise<boolean> | boolean,
+  ): Promise<void> {
+    const { gateway, settings, tell } = this.#context;
+    const { id, family } = draft;
+    const refusal = await stateOf(stillValid, id);
+    if (refusal === undefined) return;
+    try {
+      const now = settings.now();
+      const result = await gateway.destroy(draft.key, { family }, now);
+      if (result === "done") tell({ type: "destroyed", id });
+    } catch (error) {
+      // An event has told; why it has to end is what the caller should hear.
+      passOver(error);
+    }
+    throw refusal.error;
+  }
+
+  #cookie(
+    draft: Draft,
+    secret: string,
+    now: number,
+    authenticatedAt: number | undefined,
+  ): string {
+    const { settings, tell } = this.#context;
+    const { cookie } = settings;
+    if (cookie.isSecure && isInsecure(draft.arrival.request)) {
+      tell({ type: "insecure", id: draft.id });
+    }
+    const maxAge = draft.maxAge(now, authenticatedAt);
+    return setCookie(cookie, draft.key + secret, maxAge);
+  }
+
+  /** Makes the browser forget the cookie, if it has one and can be told. */
+  #cleared({ arrival, intent }: Draft, answer: Answer<unknown>): Cookie {
+    const isTold = arrival.hadCookie ||
+      intent.ending === "session-and-site-data";
+    // Ending the session matters more than telling the browser.
+    return isTold && answer.reach !== "none"
+      ? clearCookie(this.#context.settings.cookie)
       : undefined;
-    const header = setCookie(this.#host.settings.cookie, draft.token, maxAge);
-    attachCookie(carrier, header);
-    return carrier;
   }
+}
 
-  #announceSignIn({ id, signedIn }: Draft): void {
-    if (signedIn === undefined) return;
-    this.#notify({ type: "signed-in", id, principal: signedIn });
+/** What `stillValid` came to, unless it is `true`. */
+async function stateOf(
+  stillValid: () => Promise<boolean> | boolean,
+  id: string,
+): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    if (await stillValid() === true) return undefined;
+  } catch (error) {
+    return { error };
   }
+  const message = "Cannot sign in: stillValid did not answer true";
+  return { error: new SessionError("not-valid", message, { id }) };
+}
 
-  #notify(event: SessionEvent): void {
-    notify(this.#host.settings.onEvent, event);
-  }
+/** What the library does by itself fails no request: an event has told. */
+function passOver(error: unknown): undefined {
+  if (!(error instanceof SessionError)) throw error;
 }

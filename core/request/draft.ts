@@ -1,19 +1,24 @@
-import { ChangeSet } from "./change_set.ts";
+/** One session as one request sees it: what was read, and what was done since. */
+import type { Arrival } from "../carriage/arrival.ts";
 import { SessionError } from "../errors.ts";
-import { checkLifetime, type Lifetime, type Settings } from "../options.ts";
+import type { RefusalReason } from "../events.ts";
+import { checkLifetime, type Lifetime } from "../options.ts";
 import type {
   NewSessionRecord,
   SessionChange,
   SessionRecord,
+  TokenState,
 } from "../provider.ts";
-import type { Store } from "../store/store.ts";
 import {
   familyOf,
+  hashFamily,
   hashSecret,
   mintId,
   mintSecret,
+  ownText,
   type Token,
 } from "../secret/token.ts";
+import { absoluteExpiryOf, expiryOf } from "../store/record.ts";
 import { quote } from "../value/intake.ts";
 import {
   EMPTY_DATA,
@@ -22,12 +27,9 @@ import {
   type StoredData,
   type StoredValue,
 } from "../value/types.ts";
-
-/** What all sessions of one manager share. */
-export interface Host {
-  readonly settings: Settings;
-  readonly store: Store;
-}
+import { ChangeSet } from "./change_set.ts";
+import type { Context } from "./context.ts";
+import type { Case, Intent, SignIn, Standing } from "./plan.ts";
 
 /** The part of a stored record that an atomic update works from. */
 export interface Base {
@@ -35,197 +37,275 @@ export interface Base {
   readonly version: number;
 }
 
-/** How a request came by a stored session. */
-export interface Opened {
-  readonly token: Token;
-  readonly record: SessionRecord;
-  /** The record's hash of the secret in the token. */
-  readonly secretHash: string;
+/** What opening a request has found out. */
+export type Opening =
+  | {
+    readonly standing: "opened";
+    readonly token: Token;
+    readonly record: SessionRecord;
+    /** What is stored of the secret in the token, and of its family. */
+    readonly secretHash: string;
+    readonly family: string;
+  }
+  | {
+    readonly standing: "superseded";
+    readonly token: Token;
+    readonly refusal: RefusalReason;
+  }
+  | {
+    readonly standing: "ambiguous";
+    /** The sessions that the cookies open, each with the family shown. */
+    readonly rivals: readonly Rival[];
+    readonly refusal: RefusalReason;
+  }
+  | {
+    readonly standing: "visitor";
+    readonly refusal: RefusalReason | undefined;
+  };
+
+/** One of two sessions that a request opens. */
+export interface Rival {
+  readonly id: string;
+  readonly family: string;
 }
 
-/** What a request is, beside the session that it opens. */
-export interface Arrival {
-  /** When it arrived, in milliseconds since the Unix epoch. */
-  readonly at: number;
-  /** Whether it came with a cookie of the session's name, good or bad. */
-  readonly hadCookie: boolean;
-  /** What its client looks like, if the manager asks for it. */
-  readonly fingerprint: string | undefined;
-}
+/** What a handler that asks for nothing asks for. */
+const NO_INTENT: Intent = Object.freeze({
+  ending: undefined,
+  signIn: undefined,
+  token: "keep",
+  lifetime: undefined,
+  hasForm: false,
+  isDiscarded: false,
+});
 
 /**
- * One session as one request sees it: the record that was read, and what the
- * request did since. Reads see both; the store sees only the second, when the
- * manager commits it.
+ * Who may change what: the methods under "The handler" replace the intent and
+ * the values, until the commit; those under "The store" are called when the store
+ * has answered, by carrying out and by atomic updates. Nothing else changes.
  */
-export class Draft {
-  readonly host: Host;
+export class Draft implements Case {
+  readonly context: Context;
   readonly arrival: Arrival;
-  /** Whether no stored session stood behind the request. */
-  readonly isNew: boolean;
+  readonly opening: Opening;
 
-  /** No more changes but through `update`. */
-  isCommitted = false;
-  isDestroyed = false;
-  /** Whether the response also tells the browser to forget what it has stored. */
-  isSiteDataCleared = false;
-  /**
-   * The token that the request came with, if it was superseded a moment ago. A
-   * session of its own would take the place of what the browser got meanwhile.
-   */
-  superseded: Token | undefined;
-  /** Whether the commit replaces the token. */
-  isRenewed = false;
-  /** Whether another user signed in: what they do goes into another session. */
-  isSwitched = false;
-  /** The id of the session that this one was begun in place of. */
-  formerId: string | undefined;
-  /** Who signed in during this request. */
-  signedIn: string | undefined;
-  /** When the store last heard of an access, as far as this request knows. */
-  accessedAt: number;
-
-  /** What the request read; stays as it is for the request's whole life. */
-  #record: SessionRecord | undefined;
-  /** Made when the request first writes: most requests only read. */
-  #values: ChangeSet | undefined;
-  #isStored: boolean;
-  #id: string | undefined;
-  #secret: string | undefined;
-  /** The hash under which the store knows this request's secret. */
-  #secretHash: string | undefined;
-  /** The hash of the secret that took its place, as far as the store is concerned. */
-  #followedHash: string | undefined;
-  /** The secret that takes the place of the token's. */
-  #nextSecret: string | undefined;
-  /** The record as last known, if its version is. */
-  #base: Base | undefined;
+  /** What the request read; stays as it is until another session is begun. */
+  #snapshot: SessionRecord | undefined;
   /** The record as it was last read: whose secrets and times are current. */
   #latest: SessionRecord | undefined;
-  #label: string | null | undefined;
-  #lifetime: Lifetime | undefined;
-  #isAuthenticated = false;
-  #hasForm = false;
+  /** The data as last known, if its version is. */
+  #base: Base | undefined;
+  /** Made when the request first writes: most requests only read. */
+  #values: ChangeSet | undefined;
+  #intent: Intent = NO_INTENT;
+  #key: string | undefined;
+  #id: string | undefined;
+  #secret: string | undefined;
+  #secretHash: string | undefined;
+  #family: string | undefined;
+  /** The secret that a sign-in puts in the place of the token's. */
+  #nextSecret: string | undefined;
+  #isStored: boolean;
+  #isCommitted = false;
+  #isLookedInto = false;
+  #accessedAt: number;
+  /** What was begun and has not come to an end. */
+  #underWay: Set<Promise<unknown>> | undefined;
 
-  constructor(host: Host, arrival: Arrival, opened?: Opened) {
-    this.host = host;
+  constructor(context: Context, arrival: Arrival, opening: Opening) {
+    this.context = context;
     this.arrival = arrival;
-    this.isNew = opened === undefined;
-    this.#isStored = opened !== undefined;
-    this.#record = opened?.record;
-    this.#base = opened?.record;
-    this.#latest = opened?.record;
-    this.#id = opened?.token.id;
-    this.#secret = opened?.token.secret;
-    this.#secretHash = opened?.secretHash;
-    this.accessedAt = opened?.record.accessedAt ?? arrival.at;
+    this.opening = opening;
+    this.#isStored = opening.standing === "opened";
+    this.#accessedAt = arrival.at;
+    if (opening.standing !== "opened") return;
+    const { token, record, secretHash, family } = opening;
+    this.#snapshot = record;
+    this.#latest = record;
+    this.#base = record;
+    this.#key = token.id;
+    this.#secret = token.secret;
+    this.#secretHash = secretHash;
+    this.#family = family;
+    this.#accessedAt = record.accessedAt;
   }
 
-  /** Minted when it is first needed, as the secret is. */
+  // What is known
+
+  /** What the session is filed under, for calls of the store. */
+  get key(): string {
+    return this.#key ??= mintId();
+  }
+
+  /** The same for everybody else: no slice of the header that it came in. */
   get id(): string {
-    return this.#id ??= mintId();
+    return this.#id ??= this.opening.standing === "opened"
+      ? ownText(this.key)
+      : this.key;
   }
 
-  /** The secret that the request came with, or that the commit hands out. */
-  get secret(): string {
-    return this.#secret ??= mintSecret();
+  /** Whether no stored session stood behind the request. */
+  get isNew(): boolean {
+    return this.opening.standing !== "opened";
   }
 
-  /** The cookie's value. */
-  get token(): string {
-    return this.id + this.secret;
+  get refusal(): RefusalReason | undefined {
+    return this.opening.standing === "opened"
+      ? undefined
+      : this.opening.refusal;
   }
 
   get isStored(): boolean {
     return this.#isStored;
   }
 
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  get isEnding(): boolean {
+    return this.#intent.ending !== undefined;
+  }
+
+  /** Whether the handler looked into the session, so that its answer depends on it. */
+  get isLookedInto(): boolean {
+    return this.#isLookedInto;
+  }
+
+  /** The secret that the request came with, or that its session was given. */
+  get secret(): string {
+    return this.#secret ??= mintSecret();
+  }
+
+  /** What is stored of its family: the guard of all that the request does. */
+  get family(): string {
+    return this.#family ??= hashFamily(this.secret);
+  }
+
+  /** The secret of a sign-in: minted once, because forms may depend on it. */
+  get nextSecret(): string {
+    return this.#nextSecret ??= mintSecret();
+  }
+
   get principal(): string | undefined {
-    if (this.isDestroyed) return undefined;
-    return this.signedIn ?? this.#record?.principal;
+    if (this.isEnding) return undefined;
+    return this.#intent.signIn?.principal ?? this.#snapshot?.principal;
   }
 
   get label(): string | undefined {
-    if (this.isDestroyed) return undefined;
-    if (this.#label !== undefined) return this.#label ?? undefined;
-    return this.#record?.label;
+    if (this.isEnding) return undefined;
+    const label = this.#intent.signIn?.label;
+    return label === undefined ? this.#snapshot?.label : label ?? undefined;
   }
 
   get createdAt(): number {
-    return this.#record?.createdAt ?? this.arrival.at;
+    return this.#snapshot?.createdAt ?? this.arrival.at;
   }
 
   get authenticatedAt(): number | undefined {
-    if (this.isDestroyed) return undefined;
-    if (this.#isAuthenticated) return this.arrival.at;
-    return this.#record?.authenticatedAt;
+    if (this.isEnding) return undefined;
+    const { signIn, token } = this.#intent;
+    return signIn !== undefined || token === "reauthenticate"
+      ? this.arrival.at
+      : this.#snapshot?.authenticatedAt;
   }
 
-  /** What form tokens are derived from; a new session is stored for it. */
-  formFamily(): string {
-    if (this.superseded !== undefined && this.signedIn === undefined) {
-      return familyOf(this.superseded.secret);
-    }
-    this.#hasForm = true;
-    return familyOf(
-      this.isRenewed && this.#isStored ? this.nextSecret : this.secret,
-    );
+  /** When the session ends unless another request comes. */
+  get expiresAt(): number {
+    const { createdAt, authenticatedAt } = this;
+    const accessedAt = Math.max(this.#accessedAt, this.arrival.at);
+    return expiryOf({
+      ...this.lifetime,
+      accessedAt,
+      createdAt,
+      authenticatedAt,
+    });
   }
 
   get lifetime(): Lifetime {
-    return this.#lifetime ?? this.#record ?? this.host.settings.lifetime;
-  }
-
-  get isLifetimeChanged(): boolean {
-    return this.#lifetime !== undefined;
-  }
-
-  /** Whether the store has anything to hear but the time of the access. */
-  get isChanged(): boolean {
-    return this.isRenewed || this.#lifetime !== undefined ||
-      this.#values?.isChanged === true;
-  }
-
-  /** Whether a session that is not stored yet holds anything worth storing. */
-  get isWorthStoring(): boolean {
-    return this.signedIn !== undefined || this.#hasForm ||
-      (this.#values !== undefined && this.keys().length > 0);
-  }
-
-  /** The deadline that an access at `now` leads to, in milliseconds. */
-  deadline(now: number): number {
-    return Math.min(
-      now + this.lifetime.idleTimeout * 1000,
-      this.#absoluteDeadline,
-    );
-  }
-
-  /** What is left of the absolute timeout, in whole seconds. */
-  secondsLeft(now: number): number {
-    return Math.floor((this.#absoluteDeadline - now) / 1000);
-  }
-
-  get #absoluteDeadline(): number {
-    const { absoluteTimeout } = this.lifetime;
-    return (this.authenticatedAt ?? this.createdAt) + absoluteTimeout * 1000;
-  }
-
-  get values(): ChangeSet {
-    return this.#values ??= new ChangeSet(
-      this.#record?.data ?? EMPTY_DATA,
-      this.host.settings.maxSize,
-    );
+    const { idleTimeout, absoluteTimeout, persistent } = this.#snapshot ??
+      this.context.settings.lifetime;
+    const given = this.#intent.lifetime;
+    return {
+      idleTimeout: given?.idleTimeout ?? idleTimeout,
+      absoluteTimeout: given?.absoluteTimeout ?? absoluteTimeout,
+      persistent: given?.persistent ?? persistent,
+    };
   }
 
   read(key: string): StoredValue | undefined {
-    if (this.isDestroyed) return undefined;
+    if (this.isEnding) return undefined;
     return this.#values === undefined
-      ? this.#record?.data[key]
+      ? this.#snapshot?.data[key]
       : this.#values.read(key);
   }
 
   keys(): string[] {
-    return this.isDestroyed ? [] : this.values.keys();
+    return this.isEnding ? [] : this.values.keys();
+  }
+
+  get values(): ChangeSet {
+    return this.#values ??= new ChangeSet(
+      this.#snapshot?.data ?? EMPTY_DATA,
+      this.context.settings.maxSize,
+    );
+  }
+
+  // What deciding looks at, see `plan.ts`
+
+  get standing(): Standing {
+    return this.opening.standing;
+  }
+
+  get intent(): Intent {
+    return this.#intent;
+  }
+
+  get hasValues(): boolean {
+    return this.#values !== undefined && this.#values.keys().length > 0;
+  }
+
+  get hasPendingKeys(): boolean {
+    return this.#values?.isChanged === true;
+  }
+
+  get hasNewFingerprint(): boolean {
+    const before = this.#latest?.fingerprint;
+    const { fingerprint } = this.arrival;
+    return before !== undefined && fingerprint !== undefined &&
+      before !== fingerprint;
+  }
+
+  get isUse(): boolean {
+    return this.arrival.isUse;
+  }
+
+  get arrivedAt(): number {
+    return this.arrival.at;
+  }
+
+  get record(): SessionRecord | undefined {
+    return this.#latest;
+  }
+
+  get own(): "current" | "previous" | "neither" {
+    if (this.#latest?.secretHash === this.#secretHash) return "current";
+    const previous = this.#latest?.previous?.secretHash;
+    return previous !== undefined && previous === this.#secretHash
+      ? "previous"
+      : "neither";
+  }
+
+  get accessedAt(): number {
+    return this.#accessedAt;
+  }
+
+  // The handler
+
+  /** Notes that the answer will depend on the session. */
+  look(): this {
+    this.#isLookedInto = true;
+    return this;
   }
 
   write(key: string, value: unknown): void {
@@ -243,120 +323,239 @@ export class Draft {
     this.values.clear();
   }
 
-  renew(isAuthenticated: boolean): void {
+  renew(token: "renew" | "reauthenticate"): void {
     this.checkChangeable("regenerate session");
-    this.isRenewed = true;
-    if (isAuthenticated) this.#isAuthenticated = true;
+    if (this.#intent.token === "reauthenticate") return;
+    this.#intent = { ...this.#intent, token };
   }
 
-  signIn(principal: string, label: string | undefined): void {
+  signIn({ principal, label, stillValid }: SignIn): void {
     this.checkChangeable("sign in");
-    const current = this.principal;
+    const { principal: before } = this;
+    const isSame = before === principal;
+    let { lifetime } = this.#intent;
     // What one user left behind is none of the next one's business.
-    if (current !== undefined && current !== principal) {
+    if (before !== undefined && !isSame) {
       this.clear();
-      this.#lifetime = this.host.settings.lifetime;
-      this.isSwitched = this.#isStored;
+      lifetime = this.context.settings.lifetime;
     }
-    this.signedIn = principal;
-    this.#label = label ?? (current === principal ? this.#label : null);
-    this.isRenewed = true;
-    this.#isAuthenticated = true;
+    const former = isSame ? this.#intent.signIn?.label : null;
+    const signIn = { principal, label: label ?? former, stillValid };
+    this.#intent = { ...this.#intent, signIn, lifetime };
   }
 
-  live(changes: Partial<Lifetime>): void {
+  setLifetime(given: Partial<Lifetime>): void {
     this.checkChangeable("change lifetime");
-    const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
-    const lifetime = {
-      idleTimeout: changes.idleTimeout ?? idleTimeout,
-      absoluteTimeout: changes.absoluteTimeout ?? absoluteTimeout,
-      persistent: changes.persistent ?? persistent,
-    };
-    checkLifetime("change lifetime", lifetime);
-    this.#lifetime = lifetime;
+    const lifetime = { ...this.#intent.lifetime, ...given };
+    checkLifetime("change lifetime", { ...this.lifetime, ...lifetime });
+    this.#intent = { ...this.#intent, lifetime };
   }
 
-  destroy(isSiteDataCleared: boolean): void {
-    if (!this.isDestroyed) this.checkChangeable("destroy session");
-    this.isDestroyed = true;
-    if (isSiteDataCleared) this.isSiteDataCleared = true;
+  end(ending: "session" | "session-and-site-data"): void {
+    if (!this.isEnding) this.checkChangeable("destroy session");
+    if (this.#intent.ending === "session-and-site-data") return;
+    this.#intent = { ...this.#intent, ending };
+  }
+
+  discard(): void {
+    this.checkChangeable("discard changes");
+    this.#intent = { ...this.#intent, isDiscarded: true };
+  }
+
+  /** What form tokens are derived from; a new session is stored for it. */
+  formFamily(): string {
+    const { opening } = this;
+    const { signIn, token } = this.#intent;
+    if (opening.standing === "superseded" && signIn === undefined) {
+      return familyOf(opening.token.secret);
+    }
+    if (!this.#intent.hasForm) {
+      this.#intent = { ...this.#intent, hasForm: true };
+    }
+    const isReplaced = this.#isStored && !this.#isCommitted &&
+      (signIn !== undefined || token === "reauthenticate");
+    return familyOf(isReplaced ? this.nextSecret : this.secret);
   }
 
   /** Refuses a change that could not reach the store any more. */
   checkChangeable(doing: string, key?: string): void {
-    if (!this.isDestroyed && !this.isCommitted) return;
+    if (!this.isEnding && !this.#isCommitted) return;
     const what = key === undefined ? doing : `${doing} ${quote(key)}`;
-    throw this.isDestroyed
+    throw this.isEnding
       ? new SessionError(
         "destroyed",
         `Cannot ${what}: the session was destroyed in this request`,
+        { id: this.id },
       )
       : new SessionError(
         "committed",
         `Cannot ${what}: the session is already committed: use session.update() instead`,
+        { id: this.id },
       );
   }
 
+  // What the store is told
+
+  /** The token as it was last read. */
+  get tokenState(): TokenState {
+    return tokenStateOf(this.#latest as SessionRecord);
+  }
+
   /** The record that the commit of a new session creates. */
-  newRecord(now: number): NewSessionRecord {
+  newRecord(
+    now: number,
+    authenticatedAt: number | undefined,
+  ): NewSessionRecord {
     const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
-    return Object.freeze({
+    const record: Complete<NewSessionRecord> = {
       data: this.values.toSet(),
-      secretHash: this.secretHash,
+      secretHash: hashSecret(this.secret),
+      family: this.family,
       renewedAt: now,
+      previous: undefined,
       principal: this.principal,
       label: this.label,
-      authenticatedAt: this.#isAuthenticated ? now : undefined,
+      authenticatedAt,
       fingerprint: this.arrival.fingerprint,
-      createdAt: this.createdAt,
+      binding: undefined,
+      createdAt: this.arrival.at,
       accessedAt: now,
-      expiresAt: this.deadline(now),
       idleTimeout,
       absoluteTimeout,
       persistent,
+    };
+    return Object.freeze(record);
+  }
+
+  /** What the request did to the data, and for how long it lives. */
+  dataChange(): SessionChange {
+    const { lifetime } = this.#intent;
+    const change: Writable<SessionChange> = emptyObject() as object;
+    if (this.#values !== undefined) {
+      change.set = this.#values.toSet();
+      change.delete = this.#values.toDelete();
+    }
+    if (!this.isUse) change.isUse = false;
+    if (this.hasNewFingerprint) change.fingerprint = this.arrival.fingerprint;
+    if (lifetime !== undefined) Object.assign(change, lifetime);
+    return change;
+  }
+
+  /** The same, with the secret of a sign-in or of a new proof of identity. */
+  authenticationChange(
+    { secretHash, family }: SessionRecord,
+    now: number,
+    authenticatedAt: number,
+  ): SessionChange {
+    const { signIn } = this.#intent;
+    const change: Writable<SessionChange> = this.dataChange();
+    change.isUse = true;
+    change.secretHash = hashSecret(this.nextSecret);
+    change.family = hashFamily(this.nextSecret);
+    change.renewedAt = now;
+    change.previous = { secretHash, family, until: "never" };
+    change.authenticatedAt = authenticatedAt;
+    if (this.arrival.fingerprint !== undefined) {
+      change.fingerprint = this.arrival.fingerprint;
+    }
+    if (signIn !== undefined) {
+      change.principal = signIn.principal;
+      change.label = signIn.label;
+    }
+    return change;
+  }
+
+  /** The same, with a new secret of the same family. */
+  renewalChange(
+    secret: string,
+    until: number | "confirmed",
+    now: number,
+  ): SessionChange {
+    const change: Writable<SessionChange> = this.dataChange();
+    const { family } = this;
+    change.secretHash = hashSecret(secret);
+    change.family = family;
+    change.renewedAt = now;
+    change.previous = {
+      secretHash: this.#secretHash as string,
+      family,
+      until,
+    };
+    return change;
+  }
+
+  /** The note that the present secret has arrived, and the data if that goes along. */
+  confirmationChange(until: number, hasData: boolean): SessionChange {
+    const change: Writable<SessionChange> = hasData
+      ? this.dataChange()
+      : emptyObject() as object;
+    if (!this.isUse) change.isUse = false;
+    const previous = this.#latest?.previous;
+    if (previous !== undefined) change.previous = { ...previous, until };
+    return change;
+  }
+
+  /** Seconds that the browser keeps the cookie; `undefined` for until it closes. */
+  maxAge(now: number, authenticatedAt: number | undefined): number | undefined {
+    const { absoluteTimeout, idleTimeout, persistent } = this.lifetime;
+    if (!persistent) return undefined;
+    const end = absoluteExpiryOf({
+      createdAt: this.createdAt,
+      authenticatedAt,
+      accessedAt: now,
+      idleTimeout,
+      absoluteTimeout,
     });
+    return Math.floor((end - now) / 1000);
   }
 
-  /** What the commit of a stored session tells the store. */
-  change(now: number): SessionChange {
-    const change = {
-      set: this.values.toSet(),
-      delete: this.values.toDelete(),
-      expiresAt: this.deadline(now),
-    };
-    // Nothing else most of the time, and spreading takes its time.
-    if (!this.isRenewed && !this.isLifetimeChanged) return change;
-    return {
-      ...change,
-      ...(this.isRenewed ? this.#renewal(now) : {}),
-      ...(this.signedIn === undefined ? {} : {
-        principal: this.signedIn,
-        label: this.#label,
-      }),
-      ...this.#lifetime,
-    };
+  // The store
+
+  /** No more changes but through `update`. */
+  close(): void {
+    this.#isCommitted = true;
   }
 
-  /** A new secret of a new family; the old one is dead, but remembered. */
-  #renewal(now: number): Partial<SessionChange> {
-    const { fingerprint } = this.arrival;
-    return {
-      secretHash: hashSecret(this.nextSecret),
-      previous: { secretHash: this.secretHash, expiresAt: now },
-      renewedAt: now,
-      ...(this.#isAuthenticated ? { authenticatedAt: now } : {}),
-      ...(fingerprint === undefined ? {} : { fingerprint }),
-    };
+  /** The commit has been stored; `secret` is the new one, if it was replaced. */
+  stored(now: number, secret?: string): void {
+    if (secret !== undefined) {
+      this.#secret = secret;
+      this.#secretHash = undefined;
+      this.#family = hashFamily(secret);
+    }
+    this.#isStored = true;
+    this.#base = undefined;
+    this.#values?.settleAll();
+    this.#accessedAt = Math.max(this.#accessedAt, now);
   }
 
-  /** The record as it was last read, if the request came with a session. */
-  get latest(): SessionRecord | undefined {
-    return this.#latest;
+  /**
+   * Turns to a new session that holds only what this request did. For a sign-in
+   * whose old session ended: the user has proven who they are, and nothing of the
+   * old session may come along.
+   */
+  startOver(): void {
+    this.values.forgetStored();
+    this.#snapshot = undefined;
+    this.#base = undefined;
+    this.#latest = undefined;
+    this.#key = mintId();
+    this.#id = this.#key;
+    // A form of this request was made from the next secret already.
+    this.#secret = this.nextSecret;
+    this.#secretHash = undefined;
+    this.#family = undefined;
+    this.#isStored = false;
   }
 
-  /** Whether the request's secret was the current one when last looked at. */
-  get isCurrent(): boolean {
-    return this.#latest?.secretHash === this.secretHash;
+  /** The store has heard of an access. */
+  touched(now: number): void {
+    this.#accessedAt = Math.max(this.#accessedAt, now);
+  }
+
+  /** The data as last known, to work an atomic update out from. */
+  get base(): Base | undefined {
+    return this.#base;
   }
 
   /** The record was read again, because another request has written. */
@@ -365,83 +564,65 @@ export class Draft {
     this.#latest = record;
   }
 
-  /** The secret was renewed meanwhile: writes go on under the new one. */
-  follow(record: SessionRecord): void {
-    this.#followedHash = record.secretHash;
-    this.reread(record);
-  }
-
-  /** The hash that the request's own writes are guarded with. */
-  get guardHash(): string {
-    return this.#followedHash ?? this.secretHash;
-  }
-
-  /** The hash of the secret in the request's token. */
-  get secretHash(): string {
-    return this.#secretHash ??= hashSecret(this.secret);
-  }
-
-  /** The secret that the commit puts in the place of the token's. */
-  get nextSecret(): string {
-    return this.#nextSecret ??= mintSecret();
-  }
-
-  /** The commit has been stored; `secret` is the new one, if it was replaced. */
-  stored(now: number, secret: string | undefined): void {
-    if (secret !== undefined) {
-      this.#secret = secret;
-      this.#secretHash = undefined;
-      this.#followedHash = undefined;
-    }
-    this.#isStored = true;
-    this.isRenewed = false;
-    this.#base = undefined;
-    this.#values?.settleAll();
-    this.accessedAt = now;
-  }
-
-  /**
-   * Turns to a new session that holds only what this request did. For a sign-in
-   * whose old session ended meanwhile: the user has proven who they are, and
-   * nothing of the old session may come along.
-   */
-  startOver(): void {
-    this.formerId = this.id;
-    this.values.forgetStored();
-    this.#record = undefined;
-    this.#base = undefined;
-    this.#latest = undefined;
-    // A form token of this request was made from the next secret already.
-    this.#id = mintId();
-    this.#secret = this.nextSecret;
-    this.#secretHash = undefined;
-    this.#followedHash = undefined;
-    this.#isStored = false;
-    this.isSwitched = false;
-  }
-
-  /** The record as last known, to work an atomic update out from. */
-  get base(): Base | undefined {
-    return this.#base;
-  }
-
-  /** One key was updated in the store, from a base that it had just then. */
+  /** One key was updated in the store, which holds `base` since then. */
   updated(
     key: string,
     value: StoredValue | undefined,
     base: Base,
     now: number,
   ): void {
-    const data = Object.assign(emptyObject(), base.data);
-    if (value === undefined) delete data[key];
-    else put(data, key, value);
-    this.#base = { data: Object.freeze(data), version: base.version + 1 };
+    this.#base = base;
     this.values.settle(key, value);
-    this.accessedAt = now;
+    if (this.isUse) this.touched(now);
   }
 
   /** Another request has written: what is known is out of date. */
   outdated(): void {
     this.#base = undefined;
   }
+
+  /**
+   * Keeps a promise until it is settled, so that the commit can wait for it, and
+   * so that one which nobody looks at never ends the process.
+   */
+  track<T>(promise: Promise<T>): Promise<T> {
+    const underWay = this.#underWay ??= new Set();
+    underWay.add(promise);
+    const forget = () => underWay.delete(promise);
+    promise.then(forget, forget);
+    return promise;
+  }
+
+  /** Whether anything tracked is under way. */
+  get isBusy(): boolean {
+    return this.#underWay !== undefined && this.#underWay.size > 0;
+  }
+
+  /** Waits for all that is tracked, and for what is begun meanwhile. */
+  async settled(): Promise<void> {
+    while (this.isBusy) await Promise.allSettled([...this.#underWay ?? []]);
+  }
 }
+
+/** The token of a record, to tell later whether it was replaced. */
+export function tokenStateOf(record: SessionRecord): TokenState {
+  const { secretHash, previous } = record;
+  return { secretHash, until: previous?.until };
+}
+
+/** The data before and after one key changed. */
+export function baseAfter(
+  base: Base,
+  key: string,
+  value: StoredValue | undefined,
+): Base {
+  const data = Object.assign(emptyObject(), base.data);
+  if (value === undefined) delete data[key];
+  else put(data, key, value);
+  return { data: Object.freeze(data), version: base.version + 1 };
+}
+
+/** Every field named: a new one does not compile until it is. */
+type Complete<T> = { [Key in keyof Required<T>]: T[Key] };
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };

@@ -1,130 +1,231 @@
-import { cookieValueAt, findCookie } from "../carriage/cookie.ts";
-import { type Arrival, Draft, type Host } from "./draft.ts";
-import { notify, type RefusalReason } from "../events.ts";
-import type { Awaitable, SessionRecord } from "../provider.ts";
-import { isPromise } from "../store/store.ts";
+/** Opens a request: from its tokens to the draft of a session. */
 import {
+  allTokens,
+  type Arrival,
+  onlyToken,
+  type RequestLike,
+  type Tokens,
+} from "../carriage/arrival.ts";
+import { findCookie } from "../carriage/cookie.ts";
+import { SessionError } from "../errors.ts";
+import type { RefusalReason } from "../events.ts";
+import type { Awaitable, SessionRecord } from "../provider.ts";
+import {
+  areEqual,
   digest,
-  isHashOf,
-  isSameFamily,
-  isToken,
-  parseToken,
+  hashSecret,
+  ownText,
   type Token,
 } from "../secret/token.ts";
+import { isPromise } from "../store/gateway.ts";
+import { isLive } from "../store/record.ts";
+import type { Context } from "./context.ts";
+import { Draft, type Opening } from "./draft.ts";
+import { judge } from "./judgement.ts";
+import { isTouchDueAtStart } from "./touch.ts";
 
-/** Finds the session that a request's cookie opens, if it opens one. */
+/** How often an alarm is judged again that another request has overtaken. */
+const MAX_ALARMS = 3;
+
+/** Of several refusals the first of these is the one that is told. */
+const GRAVEST: readonly RefusalReason[] = [
+  "reused",
+  "superseded",
+  "ambiguous",
+  "fingerprint",
+  "wrong-secret",
+  "unknown",
+  "malformed",
+];
+
+type Refused = Extract<
+  Opening,
+  { readonly standing: "visitor" | "superseded" }
+>;
+type Opened = Extract<Opening, { readonly standing: "opened" }>;
+
+/** Finds the session that a request's cookies open, if they open one. */
 export class Opener {
-  readonly #host: Host;
+  readonly #context: Context;
 
-  constructor(host: Host) {
-    this.#host = host;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
-  /** The draft of a stored session, or of a new one. */
-  open(request: Request): Awaitable<Draft> {
-    const { settings, store } = this.#host;
+  /**
+   * The draft of a stored session, or of a new one.
+   *
+   * @param isUse Whether the request is a use of the session.
+   */
+  open(request: RequestLike, isUse: boolean): Awaitable<Draft> {
+    const { settings, gateway } = this.#context;
+    const { name } = settings.cookie;
     const header = request.headers.get("cookie");
-    const at = header === null ? -1 : findCookie(header, settings.cookie.name);
+    const first = header === null ? -1 : findCookie(header, name);
     const arrival: Arrival = {
       at: settings.now(),
-      hadCookie: at !== -1,
+      request,
+      hadCookie: first !== -1,
       fingerprint: this.#fingerprintOf(request),
+      isUse,
     };
-    if (header === null || at === -1) return new Draft(this.#host, arrival);
-    const token = this.#tokenAt(header, at);
-    if (token === undefined) return new Draft(this.#host, arrival);
-    const record = store.read(token.id, arrival.at);
-    return isPromise(record)
-      ? record.then((found) => this.#opened(token, found, arrival))
-      : this.#opened(token, record, arrival);
-  }
-
-  #tokenAt(header: string, first: number): Token | undefined {
-    const { name } = this.#host.settings.cookie;
-    let token: string | undefined;
-    for (let at = first; at !== -1; at = findCookie(header, name, at)) {
-      const value = cookieValueAt(header, at);
-      if (!isToken(value) || value === token) continue;
-      // One of the two was planted, and nothing tells which.
-      if (token !== undefined) return this.#refused("duplicate");
-      token = value;
+    if (header === null || first === -1) {
+      return new Draft(this.#context, arrival, NOTHING_SHOWN);
     }
-    return token === undefined ? this.#refused("malformed") : parseToken(token);
+    const token = onlyToken(header, name, first);
+    if (token === undefined) {
+      return this.#openAny(allTokens(header, name, first), arrival);
+    }
+    const record = gateway.read(token.id, arrival.at);
+    return isPromise(record)
+      ? record.then((found) => this.#openOnly(token, found, arrival))
+      : this.#openOnly(token, record, arrival);
   }
 
-  #opened(
+  /** What most requests come to: one token for one session. */
+  #openOnly(
     token: Token,
     record: SessionRecord | undefined,
     arrival: Arrival,
   ): Awaitable<Draft> {
-    if (record === undefined || !isLive(record, arrival.at)) {
-      this.#refused("unknown", token.id);
-      return new Draft(this.#host, arrival);
+    const { id, secret } = token;
+    if (record !== undefined && isLive(record, arrival.at)) {
+      const secretHash = hashSecret(secret);
+      if (
+        record.fingerprint === arrival.fingerprint &&
+        areEqual(record.secretHash, secretHash)
+      ) {
+        const { family } = record;
+        const standing = "opened";
+        const opened = { standing, token, record, secretHash, family } as const;
+        return this.#drafted(opened, arrival);
+      }
     }
-    const secretHash = acceptedHash(record, token, arrival.at);
-    if (secretHash === undefined) {
-      return this.#turnedAway(token, record, arrival);
-    }
-    if (this.#hasChanged(token, record, arrival)) {
-      this.#refused("fingerprint", token.id);
-      return new Draft(this.#host, arrival);
-    }
-    return new Draft(this.#host, arrival, { token, secretHash, record });
+    const opening = this.#judge({ id, secrets: [secret] }, record, arrival);
+    return isPromise(opening)
+      ? opening.then((settled) => this.#drafted(settled, arrival))
+      : this.#drafted(opening, arrival);
   }
 
-  /** A request that names a live session but does not open it. */
-  #turnedAway(
+  async #openAny(
+    all: readonly Tokens[],
+    arrival: Arrival,
+  ): Promise<Draft> {
+    const openings: Opening[] = [];
+    for (const tokens of all) {
+      const record = await this.#context.gateway.read(tokens.id, arrival.at);
+      openings.push(await this.#judge(tokens, record, arrival));
+    }
+    return this.#drafted(this.#together(openings), arrival);
+  }
+
+  /** What several openings of one request come to. */
+  #together(openings: readonly Opening[]): Opening {
+    if (openings.length === 0) return this.#refused("malformed");
+    const opened = openings.filter(isOpened);
+    if (opened.length > 1) {
+      for (const { token } of opened) this.#tellRefusal("ambiguous", token.id);
+      const rivals = opened.map(({ token, family }) => ({
+        id: ownText(token.id),
+        family,
+      }));
+      return { standing: "ambiguous", rivals, refusal: "ambiguous" };
+    }
+    const [only] = opened;
+    if (only !== undefined) return only;
+    const refused = openings as readonly Refused[];
+    const refusal = gravest(refused);
+    const superseded = refused.find(isSuperseded);
+    return superseded === undefined || refusal === undefined
+      ? { standing: "visitor", refusal }
+      : { ...superseded, refusal };
+  }
+
+  #drafted(opening: Opening, arrival: Arrival): Draft {
+    const draft = new Draft(this.#context, arrival, opening);
+    if (
+      opening.standing === "opened" && arrival.isUse &&
+      isTouchDueAtStart(opening.record, arrival.at)
+    ) this.#touch(draft);
+    return draft;
+  }
+
+  /** Nobody waits for it but the commit, and its failure has been an event. */
+  #touch(draft: Draft): void {
+    const { gateway } = this.#context;
+    const { at } = draft.arrival;
+    const touch = async () => {
+      if (await gateway.touch(draft.key, at)) draft.touched(at);
+    };
+    draft.track(touch().catch(() => {}));
+  }
+
+  /** What the secrets for one session come to. */
+  #judge(
+    tokens: Tokens,
+    record: SessionRecord | undefined,
+    arrival: Arrival,
+    alarms = 0,
+  ): Awaitable<Opening> {
+    const { id, secrets } = tokens;
+    if (record === undefined || !isLive(record, arrival.at)) {
+      return this.#refused("unknown", id);
+    }
+    const { renewGrace } = this.#context.settings;
+    const judgement = judge(record, secrets, arrival.at, renewGrace);
+    if (judgement.opens) {
+      if (this.#isOtherClient(id, record, arrival)) {
+        return this.#refused("fingerprint", id);
+      }
+      const { secret, secretHash, family } = judgement;
+      const token = { id, secret };
+      return { standing: "opened", token, record, secretHash, family };
+    }
+    const { reason, secret } = judgement;
+    if (reason === "wrong-secret") return this.#refused(reason, id);
+    if (reason === "superseded") return this.#superseded({ id, secret });
+    return this.#alarm(tokens, { id, secret }, record, arrival, alarms);
+  }
+
+  /** A secret that was replaced long ago: somebody has a copy of the cookie. */
+  async #alarm(
+    tokens: Tokens,
     token: Token,
     record: SessionRecord,
     arrival: Arrival,
-  ): Awaitable<Draft> {
-    const { id, secret } = token;
-    const draft = new Draft(this.#host, arrival);
-    // Knowing the id is not enough to end a session; having had its cookie is.
-    if (isSameFamily(record.secretHash, secret)) {
-      return this.#reused(token, record, draft);
-    }
-    const { renewGrace } = this.#host.settings;
-    const isSuperseded = record.previous !== undefined &&
-      isSameFamily(record.previous.secretHash, secret) &&
-      draft.arrival.at < record.renewedAt + renewGrace * 1000;
-    if (isSuperseded) {
-      draft.superseded = token;
-      draft.formerId = id;
-    }
-    this.#refused(isSuperseded ? "superseded" : "wrong-secret", id);
-    return draft;
-  }
-
-  async #reused(
-    token: Token,
-    record: SessionRecord,
-    draft: Draft,
-  ): Promise<Draft> {
-    const { settings, store } = this.#host;
-    const { principal, secretHash, version } = record;
-    const { id } = token;
+    alarms: number,
+  ): Promise<Opening> {
+    const { settings, gateway, tell } = this.#context;
+    const { family, principal } = record;
+    const id = ownText(tokens.id);
     if (settings.onReuse === "destroy") {
-      // Guarded, because the owner may be signing in again right now.
-      const { at } = draft.arrival;
-      const guard = { secretHash, version };
-      const result = await store.update(id, { expiresAt: at }, guard, at);
-      if (result !== "done") return await this.#reusedAgain(token, draft);
-      await store.destroy(id);
+      const result = await this.#endFamily(id, family);
+      if (result === "absent") return this.#refused("unknown", id);
+      if (result === "failed") return refusedAs("reused");
+      if (result === "refused") {
+        // Somebody signs in right now; it may have been the owner.
+        if (alarms + 1 >= MAX_ALARMS) return this.#superseded(token);
+        const latest = await gateway.read(id, settings.now());
+        return this.#judge(tokens, latest, arrival, alarms + 1);
+      }
     }
-    notify(settings.onEvent, { type: "reused", id, principal });
-    return draft;
+    tell({ type: "reused", id, principal });
+    return refusedAs("reused");
   }
 
-  /** The record has changed since it was read: looks at it again. */
-  async #reusedAgain(token: Token, draft: Draft): Promise<Draft> {
-    const record = await this.#host.store.read(token.id, draft.arrival.at);
-    if (record === undefined) return draft;
-    return await this.#turnedAway(token, record, draft.arrival);
+  async #endFamily(id: string, family: string) {
+    const { settings, gateway } = this.#context;
+    try {
+      return await gateway.destroy(id, { family }, settings.now());
+    } catch (error) {
+      // An event has told. The thief gets in no more than before.
+      if (error instanceof SessionError) return "failed";
+      throw error;
+    }
   }
 
-  #fingerprintOf(request: Request): string | undefined {
-    const { fingerprint } = this.#host.settings;
+  #fingerprintOf(request: RequestLike): string | undefined {
+    const { fingerprint } = this.#context.settings;
     if (fingerprint === undefined) return undefined;
     const seen: unknown = fingerprint(request);
     if (typeof seen === "string") return digest(seen);
@@ -134,8 +235,8 @@ export class Opener {
   }
 
   /** Whether the client looks different, and that is reason to refuse it. */
-  #hasChanged(
-    { id }: Token,
+  #isOtherClient(
+    id: string,
     { fingerprint, principal }: SessionRecord,
     arrival: Arrival,
   ): boolean {
@@ -143,34 +244,49 @@ export class Opener {
     if (fingerprint === undefined || arrival.fingerprint === undefined) {
       return false;
     }
-    const { onEvent, onFingerprintChange } = this.#host.settings;
-    notify(onEvent, { type: "fingerprint-changed", id, principal });
-    return onFingerprintChange === "refuse";
+    const { settings, tell } = this.#context;
+    tell({ type: "fingerprint-changed", id: ownText(id), principal });
+    return settings.onFingerprintChange === "refuse";
   }
 
-  #refused(reason: RefusalReason, id?: string): undefined {
-    notify(this.#host.settings.onEvent, { type: "refused", reason, id });
+  #superseded({ id, secret }: Token): Refused {
+    this.#tellRefusal("superseded", id);
+    const token = { id: ownText(id), secret };
+    return { standing: "superseded", token, refusal: "superseded" };
+  }
+
+  #refused(reason: RefusalReason, id?: string): Refused {
+    this.#tellRefusal(reason, id);
+    return refusedAs(reason);
+  }
+
+  #tellRefusal(reason: RefusalReason, id?: string): void {
+    this.#context.tell({
+      type: "refused",
+      reason,
+      id: id === undefined ? undefined : ownText(id),
+    });
   }
 }
 
-/** Whether a record is within both of its deadlines, whoever kept it. */
-export function isLive(record: SessionRecord, now: number): boolean {
-  return record.expiresAt > now &&
-    record.accessedAt + record.idleTimeout * 1000 > now &&
-    (record.authenticatedAt ?? record.createdAt) +
-          record.absoluteTimeout * 1000 > now;
+const NOTHING_SHOWN: Opening = { standing: "visitor", refusal: undefined };
+
+function refusedAs(refusal: RefusalReason): Refused {
+  return { standing: "visitor", refusal };
 }
 
-/** The record's hash of the token's secret, if it opens the session. */
-function acceptedHash(
-  record: SessionRecord,
-  token: Token,
-  now: number,
-): string | undefined {
-  const secretDigest = digest(token.secret);
-  if (isHashOf(record.secretHash, secretDigest)) return record.secretHash;
-  const { previous } = record;
-  const isInGrace = previous !== undefined && previous.expiresAt > now &&
-    isHashOf(previous.secretHash, secretDigest);
-  return isInGrace ? previous.secretHash : undefined;
+function isOpened(opening: Opening): opening is Opened {
+  return opening.standing === "opened";
+}
+
+function isSuperseded(
+  opening: Refused,
+): opening is Extract<Refused, { readonly standing: "superseded" }> {
+  return opening.standing === "superseded";
+}
+
+function gravest(refused: readonly Refused[]): RefusalReason | undefined {
+  return GRAVEST.find((reason) =>
+    refused.some(({ refusal }) => refusal === reason)
+  );
 }

@@ -1,101 +1,147 @@
-import type { Draft, Host } from "./draft.ts";
+/** Keeps a user from having more than `maxSessions` sessions. */
 import { SessionError } from "../errors.ts";
-import { notify } from "../events.ts";
-import type { StoredSession } from "../provider.ts";
+import type { SessionSummary } from "../provider.ts";
+import type { Context } from "./context.ts";
+import type { Draft } from "./draft.ts";
 
 /**
- * Keeps a user from having more than `maxSessions` sessions. A sign-in is
- * stored first and counted then: of several at the same time each sees all that
- * were stored before it looked, and all agree which ones are too many.
+ * How much later than now a sign-in may be dated, in milliseconds, to come after
+ * those of machines whose clocks are ahead. One dated later than that is not
+ * believed, and counts as the oldest.
+ */
+const MAX_AHEAD = 60_000;
+
+/** How often a sign-in looks whether others have given way. */
+const MAX_LOOKS = 5;
+
+/**
+ * A sign-in is stored first and counted then: of several at the same time each
+ * sees all that were stored before it looked.
  */
 export class SessionLimit {
-  readonly #host: Host;
+  readonly #context: Context;
 
-  constructor(host: Host) {
-    this.#host = host;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
-  /** Whether there is a sign-in to count. */
-  appliesTo(draft: Draft): boolean {
-    return draft.signedIn !== undefined &&
-      this.#host.settings.maxSessions !== Infinity;
+  /** Whether a sign-in can be refused. */
+  get isStrict(): boolean {
+    const { maxSessions, onMaxSessions } = this.#context.settings;
+    return maxSessions !== Infinity && onMaxSessions === "reject";
   }
 
   /**
    * Refuses a sign-in for which there is no room, before anything is stored.
    *
+   * @returns The instant to date the sign-in with.
    * @throws {SessionError} With code `"too-many-sessions"`.
    */
-  async check(draft: Draft, now: number): Promise<void> {
-    const { settings } = this.#host;
-    if (settings.onMaxSessions !== "reject") return;
-    const others = (await this.#sessionsOf(draft.signedIn as string, now))
-      .filter(({ id }) => id !== draft.id);
-    if (others.length < settings.maxSessions) return;
-    // The second click on "Sign in" takes the place of the first.
-    const former = others.find(({ id }) => id === draft.formerId);
-    if (former === undefined || others.length > settings.maxSessions) {
-      throw this.#refusal();
+  async before(draft: Draft, principal: string, now: number): Promise<number> {
+    const { maxSessions } = this.#context.settings;
+    if (maxSessions === Infinity) return now;
+    if (this.isStrict) {
+      const others = await this.#othersOf(draft, principal, now);
+      if (others.length >= maxSessions) throw this.#refusal();
+      return now;
     }
-    await this.#evict(former);
+    try {
+      const others = await this.#othersOf(draft, principal, now);
+      const newest = Math.max(...others.map((other) => rankOf(other, now)));
+      return Math.min(Math.max(now, newest + 1), now + MAX_AHEAD);
+    } catch (error) {
+      return passOver(error) ?? now;
+    }
   }
 
   /**
-   * Ends the sessions that are too many after a sign-in was stored.
+   * Ends the sessions that are too many after a sign-in was stored: the oldest,
+   * or this one alone. Whoever was told yes stays.
    *
-   * @throws {SessionError} With code `"too-many-sessions"`, if this one is among
-   * them and the latest have to go.
+   * @throws {SessionError} With code `"too-many-sessions"`.
    */
-  async enforce(draft: Draft, now: number): Promise<void> {
+  async after(draft: Draft, principal: string, now: number): Promise<void> {
+    const { maxSessions } = this.#context.settings;
+    if (maxSessions === Infinity) return;
+    if (this.isStrict) return await this.#reject(draft, principal);
     try {
-      await this.#enforce(draft, now);
+      const sessions = await this.#sessionsOf(principal, now);
+      sessions.sort((a, b) => byRank(a, b, now));
+      const excess = Math.max(0, sessions.length - maxSessions);
+      for (const { id } of sessions.slice(0, excess)) {
+        await this.#evict(id, principal, now);
+      }
     } catch (error) {
-      // The sign-in is stored: better one session too many than a browser whose
-      // cookie was just made worth nothing.
-      if (this.#host.settings.onMaxSessions === "evict-oldest") return;
-      await this.#evictQuietly(draft.id);
+      // Better one session too many than a browser whose cookie was just made
+      // worth nothing.
+      passOver(error);
+    }
+  }
+
+  /** Ends this session if there are too many, unless others do so first. */
+  async #reject(draft: Draft, principal: string): Promise<void> {
+    const { settings, gateway } = this.#context;
+    const { key, family } = draft;
+    const end = async (): Promise<void> => {
+      await gateway.destroy(key, { family }, settings.now());
+    };
+    let isIn: boolean;
+    try {
+      isIn = await this.#isIn(draft, principal);
+    } catch (error) {
+      await end().catch(() => {});
       throw error;
     }
+    if (isIn) return;
+    await end();
+    throw this.#refusal();
   }
 
-  async #enforce(draft: Draft, now: number): Promise<void> {
-    const { maxSessions, onMaxSessions } = this.#host.settings;
-    const sessions = await this.#sessionsOf(draft.signedIn as string, now);
-    sessions.sort(bySignIn);
-    const isOldestOut = onMaxSessions === "evict-oldest";
-    const excess = Math.max(0, sessions.length - maxSessions);
-    const out = isOldestOut
-      ? sessions.slice(0, excess)
-      : sessions.slice(sessions.length - excess);
-    for (const session of out) await this.#evict(session);
-    // Another sign-in may have counted first, and have ended this one already.
-    const isIn = sessions.some((session) =>
-      session.id === draft.id && !out.includes(session)
-    );
-    if (!isIn && !isOldestOut) throw this.#refusal();
-  }
-
-  async #evict({ id }: StoredSession): Promise<void> {
-    const { store, settings } = this.#host;
-    if (await store.destroy(id)) {
-      notify(settings.onEvent, { type: "evicted", id });
+  /**
+   * Whether there is room for a session that is stored. Of several that are too
+   * many at the same moment, those that signed in last give way, and the others
+   * look again. None counts on that: who finds too many to the end gives way too.
+   */
+  async #isIn(draft: Draft, principal: string): Promise<boolean> {
+    const { maxSessions, now } = this.#context.settings;
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const sessions = await this.#sessionsOf(principal, now());
+      if (sessions.length <= maxSessions) return true;
+      sessions.sort((a, b) => byRank(a, b, now()));
+      const place = sessions.findIndex(({ id }) => id === draft.id);
+      if (place >= maxSessions) return false;
     }
+    return false;
   }
 
-  async #evictQuietly(id: string): Promise<void> {
-    try {
-      await this.#host.store.destroy(id);
-    } catch {
-      // The failure has been an event, and there is a better error to tell.
-    }
+  async #evict(id: string, principal: string, now: number): Promise<void> {
+    const { gateway, tell } = this.#context;
+    const result = await gateway.destroy(id, { principal }, now);
+    if (result === "done") tell({ type: "evicted", id });
   }
 
-  async #sessionsOf(principal: string, now: number): Promise<StoredSession[]> {
-    return [...await this.#host.store.list(principal, now)];
+  async #othersOf(
+    draft: Draft,
+    principal: string,
+    now: number,
+  ): Promise<SessionSummary[]> {
+    const sessions = await this.#sessionsOf(principal, now);
+    return sessions.filter(({ id }) => id !== draft.id);
+  }
+
+  /** Those that can be read: a newer release may own the others. */
+  async #sessionsOf(
+    principal: string,
+    now: number,
+  ): Promise<SessionSummary[]> {
+    const { gateway, tell } = this.#context;
+    const { sessions, unreadable } = await gateway.list(principal, now);
+    for (const id of unreadable) tell({ type: "unreadable", id, principal });
+    return [...sessions];
   }
 
   #refusal(): SessionError {
-    const { maxSessions } = this.#host.settings;
+    const { maxSessions } = this.#context.settings;
     return new SessionError(
       "too-many-sessions",
       `Cannot sign in: the user has ${maxSessions} sessions already`,
@@ -103,12 +149,19 @@ export class SessionLimit {
   }
 }
 
-function bySignIn(a: StoredSession, b: StoredSession): number {
-  const difference = signedInAt(a) - signedInAt(b);
-  if (difference !== 0) return difference;
-  return a.id < b.id ? -1 : 1;
+/** What the library does by itself fails no sign-in: an event has told. */
+function passOver(error: unknown): undefined {
+  if (!(error instanceof SessionError)) throw error;
 }
 
-function signedInAt({ record }: StoredSession): number {
-  return record.authenticatedAt ?? record.createdAt;
+/** When a session signed in, or before all others if that cannot be believed. */
+function rankOf(session: SessionSummary, now: number): number {
+  const signedInAt = session.authenticatedAt ?? session.createdAt;
+  return signedInAt > now + MAX_AHEAD ? -Infinity : signedInAt;
+}
+
+function byRank(a: SessionSummary, b: SessionSummary, now: number): number {
+  const [rankA, rankB] = [rankOf(a, now), rankOf(b, now)];
+  if (rankA !== rankB) return rankA < rankB ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
 }

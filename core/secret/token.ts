@@ -1,9 +1,6 @@
-/**
- * Makes the values of session cookies, takes them apart, and hashes their
- * secrets.
- */
+/** Makes the values of session cookies, takes them apart, and hashes their secrets. */
 import { Buffer } from "node:buffer";
-import { hash } from "node:crypto";
+import * as crypto from "node:crypto";
 
 /** The characters of a session's id: 18 random bytes in base64url. */
 export const ID_LENGTH = 24;
@@ -16,55 +13,34 @@ export const TOKEN_LENGTH: number = ID_LENGTH + SECRET_LENGTH;
 
 const ID_BYTES = 18;
 const SECRET_BYTES = 24;
-const DIGEST_LENGTH = 64;
 const FAMILY_DIGEST_LENGTH = 16;
 
-/**
- * Random bytes for many tokens at once: filling a small array costs about as
- * much as filling this one.
- */
-const pool = Buffer.alloc((ID_BYTES + SECRET_BYTES) * 146);
-let used: number = pool.length;
-
-/**
- * Makes the value of a session cookie from 42 bytes of the runtime's
- * cryptographic random number generator (ASVS 7.2.3).
- *
- * @throws Whatever `crypto.getRandomValues` throws; there is no fallback.
- */
-export function mintToken(): string {
-  return mintId() + mintSecret();
-}
-
-/**
- * Makes a new id: a text of its own, because a provider keeps it. A slice of a
- * token would keep the whole token in memory, its secret included.
- */
+/** Makes a new id. */
 export function mintId(): string {
-  return takeRandom(ID_BYTES);
+  return random(ID_BYTES);
 }
 
-/** Makes a new secret of a new family, for a session that keeps its id. */
+/** Makes a new secret of a new family. */
 export function mintSecret(): string {
-  return takeRandom(SECRET_BYTES);
+  return random(SECRET_BYTES);
 }
 
 /** Makes a new secret of the same family as another. */
-export function renewSecret(secret: string): string {
-  return familyOf(secret) + takeRandom(SECRET_BYTES / 2);
+export function mintSibling(secret: string): string {
+  return familyOf(secret) + random(SECRET_BYTES / 2);
 }
 
-function takeRandom(bytes: number): string {
-  if (used + bytes > pool.length) {
-    // Nothing of the pool counts as random before the call has succeeded.
-    used = pool.length;
-    crypto.getRandomValues(pool);
-    used = 0;
-  }
-  const text = pool.toString("base64url", used, used + bytes);
-  pool.fill(0, used, used + bytes);
-  used += bytes;
-  return text;
+/**
+ * Bytes of the runtime's cryptographic random number generator (ASVS 7.2.3).
+ * None are kept in store: what a process has in memory when a snapshot is taken
+ * is the same in every process that is restored from it.
+ *
+ * @throws Whatever `crypto.getRandomValues` throws; there is no fallback.
+ */
+function random(bytes: number): string {
+  const buffer = Buffer.alloc(bytes);
+  globalThis.crypto.getRandomValues(buffer);
+  return buffer.toString("base64url");
 }
 
 /** A token, taken apart. */
@@ -80,7 +56,7 @@ export function isToken(value: string): boolean {
 
 /** Takes a value apart that {@linkcode isToken}. */
 export function parseToken(value: string): Token {
-  return { id: idOf(value), secret: secretOf(value) };
+  return { id: value.slice(0, ID_LENGTH), secret: value.slice(ID_LENGTH) };
 }
 
 /**
@@ -91,20 +67,10 @@ export function ownText(text: string): string {
   return [...text].join("");
 }
 
-/** The id in a token. */
-export function idOf(token: string): string {
-  return token.slice(0, ID_LENGTH);
-}
-
-/** The secret in a token. */
-export function secretOf(token: string): string {
-  return token.slice(ID_LENGTH);
-}
-
 /**
- * The first half of a secret: 12 random bytes that all secrets of a session
- * share until its privileges change. Whoever shows it has had a cookie of that
- * session, however old.
+ * The first half of a secret: 12 random bytes that all secrets from one sign-in
+ * to the next have in common. Whoever shows it has had a cookie of that session,
+ * however old.
  */
 export function familyOf(secret: string): string {
   return secret.slice(0, SECRET_LENGTH / 2);
@@ -118,40 +84,32 @@ export function digest(text: string): string {
   return hash("sha256", text, "hex");
 }
 
-/**
- * What is stored of a secret: its digest, then 16 characters of its family's
- * digest.
- */
+/** In one step, where the runtime has it: not in Deno 2.0. */
+const { hash = inSteps } = crypto as Partial<typeof crypto>;
+
+function inSteps(name: string, text: string, encoding: "hex"): string {
+  return crypto.createHash(name).update(text).digest(encoding);
+}
+
+/** What is stored of a secret: its digest. */
 export function hashSecret(secret: string): string {
-  // Joined, because `+` keeps its parts until something reads the whole: 224
-  // bytes in V8 for the life of the session, and not 96.
-  return [digest(secret), familyDigest(secret)].join("");
+  return digest(secret);
 }
 
-/** Whether a stored hash is that of the secret with this digest. */
-export function isHashOf(secretHash: string, secretDigest: string): boolean {
-  return startsEqual(secretHash, secretDigest, 0);
-}
-
-/** Whether a stored hash is that of a secret of the same family as this one. */
-export function isSameFamily(secretHash: string, secret: string): boolean {
-  return startsEqual(secretHash, familyDigest(secret), DIGEST_LENGTH);
-}
-
-function familyDigest(secret: string): string {
+/** What is stored of a secret's family: 16 characters of its digest. */
+export function hashFamily(secret: string): string {
   return digest(familyOf(secret)).slice(0, FAMILY_DIGEST_LENGTH);
 }
 
 /**
- * Whether a part of a text is equal to another text, in a time that depends on
- * the length alone. A loop over strings, because `timingSafeEqual` needs two
- * buffers and costs five times as much; what could leak through it is a hash,
- * which opens nothing.
+ * Whether two hashes are equal, in a time that depends on their length alone. A
+ * loop over strings, because `timingSafeEqual` needs two buffers and costs five
+ * times as much; what could leak through it is a hash, which opens nothing.
  */
-function startsEqual(text: string, part: string, from: number): boolean {
-  let difference = 0;
-  for (let index = 0; index < part.length; index++) {
-    difference |= text.charCodeAt(from + index) ^ part.charCodeAt(index);
+export function areEqual(stored: string, shown: string): boolean {
+  let difference = stored.length ^ shown.length;
+  for (let index = 0; index < shown.length; index++) {
+    difference |= stored.charCodeAt(index) ^ shown.charCodeAt(index);
   }
   return difference === 0;
 }

@@ -1,13 +1,13 @@
 /** Removes expired sessions from time to time. */
 import { setImmediate } from "node:timers/promises";
-import type { Store } from "./store.ts";
+import type { Gateway } from "./gateway.ts";
 
 /** How many expired sessions are removed before other work gets its turn. */
 const BATCH = 1000;
 
 /** Removes expired sessions from time to time, until it is stopped. */
 export class Collector {
-  readonly #store: Store;
+  readonly #gateway: Gateway;
   readonly #now: () => number;
   #timer: unknown;
   #pass: Promise<number> | undefined;
@@ -15,8 +15,8 @@ export class Collector {
   /**
    * @param interval Seconds between two passes; 0 for none by itself.
    */
-  constructor(store: Store, now: () => number, interval: number) {
-    this.#store = store;
+  constructor(gateway: Gateway, now: () => number, interval: number) {
+    this.#gateway = gateway;
     this.#now = now;
     if (interval > 0) this.#start(interval);
   }
@@ -37,16 +37,27 @@ export class Collector {
       // The failure has been an event; the next pass tries again.
       this.collect().catch(() => {});
     }, interval * 1000);
-    (this.#timer as { unref?(): void }).unref?.();
+    unref(this.#timer);
   }
 
   async #collect(): Promise<number> {
     let total = 0;
     for (;;) {
-      const count = await this.#store.gc(this.#now(), BATCH);
+      const count = await this.#gateway.gc(this.#now(), BATCH);
       total += count;
       if (count < BATCH) return total;
       await setImmediate();
     }
   }
+}
+
+/** Lets a process end that has nothing left but this timer. */
+function unref(timer: unknown): void {
+  if (typeof timer !== "number") (timer as { unref(): void }).unref();
+  // A number on Deno before 2.8, and where tests stand in for the clock.
+  else (globalThis as Partial<Unref>).Deno?.unrefTimer?.(timer);
+}
+
+interface Unref {
+  readonly Deno: { readonly unrefTimer?: (timer: number) => void };
 }

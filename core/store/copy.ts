@@ -27,8 +27,10 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
+import { ownOf, ownOptions } from "../option_names.ts";
 import { encode } from "../value/codec.ts";
 import { SessionError } from "../errors.ts";
+import { isLive } from "./record.ts";
 import type {
   NewSessionRecord,
   Provider,
@@ -82,7 +84,8 @@ export interface CopyOptions {
   /**
    * Leaves out sessions that were not used in `from` since then, in milliseconds
    * since the Unix epoch: `startedAt` of the last complete run, so that a
-   * session which was copied then and ended in `to` does not come back.
+   * session which was copied then and ended in `to` does not come back. Five
+   * minutes are taken off, because clocks differ.
    *
    * @default {0}
    */
@@ -101,7 +104,8 @@ export interface CopyOptions {
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
   /**
    * Called for each session that cannot be copied: code `"corrupt"` if its
-   * record cannot be read, `"too-large"` if `to` has no room for its data.
+   * record cannot be read on either side, `"too-large"` if `to` has no room for
+   * its data.
    */
   readonly onSkip?: ((id: string, error: SessionError) => void) | undefined;
   /** Stops it between two batches. */
@@ -109,7 +113,7 @@ export interface CopyOptions {
   /**
    * The time in milliseconds since the Unix epoch.
    *
-   * @default {Date.now}
+   * @default {() => Date.now()}
    */
   readonly now?: (() => number) | undefined;
 }
@@ -120,8 +124,8 @@ export interface CopyOptions {
  * while both stores are in use.
  *
  * A session that `to` has already is brought up to date only as long as nobody
- * but a copy has changed it there, and only from a state in `from` that is
- * later than the copy. All copies begin with version 1, which matters to nobody:
+ * but a copy has changed it there, its token included, and only from a state in
+ * `from` that is later than the copy. All copies begin with version 1, which matters to nobody:
  * versions are compared within one request.
  *
  * What no copy can know: a session that ended in `from` after it was copied goes
@@ -141,8 +145,9 @@ export interface CopyOptions {
 export async function copy(
   from: Provider,
   to: Provider,
-  options: CopyOptions = {},
+  given: CopyOptions = {},
 ): Promise<CopyProgress> {
+  const options = checkOptions(given);
   const run = new CopyRun(from, to, options);
   const { signal, onProgress } = options;
   for (;;) {
@@ -153,6 +158,12 @@ export async function copy(
     await setImmediate();
   }
 }
+
+/** How much the clock of a machine may be ahead of another's, in milliseconds. */
+const CLOCK_MARGIN = 5 * 60_000;
+
+/** What concerns one session alone: no room for it, or a record beyond reading. */
+const SKIPPED: ReadonlySet<string> = new Set(["too-large", "corrupt"]);
 
 type Outcome = "copied" | "refreshed" | "unchanged" | "kept" | "skipped";
 
@@ -179,12 +190,11 @@ class CopyRun {
   #total: number | undefined;
 
   constructor(from: Provider, to: Provider, options: CopyOptions) {
-    checkOptions(options);
     this.#from = checkProviders(from, to);
     this.#to = to;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => Date.now());
     this.#batch = options.batch ?? 100;
-    this.#since = options.since ?? 0;
+    this.#since = (options.since ?? 0) - CLOCK_MARGIN;
     this.#refreshes = options.refreshes ?? new Map();
     this.#onSkip = options.onSkip;
     this.#cursor = options.cursor;
@@ -214,7 +224,7 @@ class CopyRun {
       sessions.map((session) => this.#outcomeOf(session)),
     );
     for (const id of unreadable ?? []) {
-      outcomes.push(this.#skip(id, unreadableError()));
+      outcomes.push(this.#skip(id, unreadableError(id)));
     }
     for (const outcome of outcomes) this.#counts[outcome]++;
     this.#cursor = next;
@@ -227,7 +237,8 @@ class CopyRun {
     try {
       return await this.#copy(session);
     } catch (error) {
-      if (!(error instanceof SessionError) || error.code !== "too-large") {
+      // One session that cannot be copied holds up none of the others.
+      if (!(error instanceof SessionError) || !SKIPPED.has(error.code)) {
         throw error;
       }
       return this.#skip(session.id, error);
@@ -241,7 +252,7 @@ class CopyRun {
 
   async #copy({ id, record }: StoredSession): Promise<Outcome> {
     const now = this.#now();
-    if (record.expiresAt <= now) return "kept";
+    if (!isLive(record, now)) return "kept";
     if (await this.#to.create(id, toNewRecord(record), now)) return "copied";
     const copied = await this.#to.read(id, now);
     if (copied === undefined) return "kept";
@@ -258,22 +269,24 @@ class CopyRun {
       return "kept";
     }
     if (isSame(copied, record)) return await this.#touch(id, copied, record);
-    const guard = { secretHash: copied.secretHash, version: copied.version };
-    const used = Math.max(copied.accessedAt, record.accessedAt);
+    const { secretHash, previous, version } = copied;
+    const token = { secretHash, until: previous?.until };
     const change = changeBetween(copied, record);
-    const result = await this.#to.update(id, change, guard, used);
+    // Last used when it was last used in `from`: the later one stands.
+    const used = record.accessedAt;
+    const result = await this.#to.update(id, change, { token, version }, used);
     if (result !== "done") return "kept";
-    this.#refreshes.set(id, copied.version + 1);
+    this.#refreshes.set(id, version + 1);
     return "refreshed";
   }
 
   async #touch(
     id: string,
     copied: SessionRecord,
-    { accessedAt, expiresAt }: SessionRecord,
+    { accessedAt }: SessionRecord,
   ): Promise<Outcome> {
     if (accessedAt <= copied.accessedAt) return "unchanged";
-    const isThere = await this.#to.touch(id, expiresAt, accessedAt);
+    const isThere = await this.#to.touch(id, accessedAt);
     return isThere ? "refreshed" : "kept";
   }
 }
@@ -287,7 +300,7 @@ function isUpToDate(copied: SessionRecord, record: SessionRecord): boolean {
   return record.accessedAt <= copied.accessedAt && isSame(copied, record);
 }
 
-/** Whether two records differ in nothing but version, last use and deadline. */
+/** Whether two records differ in nothing but version and last use. */
 function isSame(a: SessionRecord, b: SessionRecord): boolean {
   return a.createdAt === b.createdAt &&
     JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b)) &&
@@ -300,32 +313,39 @@ function changeBetween(
   copied: SessionRecord,
   record: SessionRecord,
 ): SessionChange {
-  const isUsedLater = copied.accessedAt > record.accessedAt;
-  const idleDeadline = copied.accessedAt + record.idleTimeout * 1000;
-  return {
+  return ownOf({
     ...fieldsOf(record),
     set: differing(record.data, copied.data),
-    delete: Object.keys(copied.data).filter((key) => !(key in record.data)),
-    expiresAt: isUsedLater
-      ? Math.min(copied.expiresAt, idleDeadline)
-      : record.expiresAt,
-  };
+    delete: Object.keys(copied.data)
+      .filter((key) => !Object.hasOwn(record.data, key)),
+  });
 }
 
-/** Everything that an update can replace, but data and deadline. */
-function fieldsOf(record: SessionRecord): Omit<SessionChange, "expiresAt"> {
+/** What an update replaces: every field but those that it cannot or need not. */
+type Replaced = Exclude<
+  keyof SessionRecord,
+  "data" | "version" | "createdAt" | "accessedAt"
+>;
+
+/** Everything that an update can replace, but data; `null` for what is not there. */
+function fieldsOf(
+  record: SessionRecord,
+): { [Key in Replaced]-?: SessionRecord[Key] | null } & SessionChange {
   const { previous } = record;
   return {
     secretHash: record.secretHash,
+    family: record.family,
     renewedAt: record.renewedAt,
     previous: previous === undefined ? null : {
       secretHash: previous.secretHash,
-      expiresAt: previous.expiresAt,
+      family: previous.family,
+      until: previous.until,
     },
     principal: record.principal ?? null,
     label: record.label ?? null,
     authenticatedAt: record.authenticatedAt ?? null,
     fingerprint: record.fingerprint ?? null,
+    binding: record.binding ?? null,
     idleTimeout: record.idleTimeout,
     absoluteTimeout: record.absoluteTimeout,
     persistent: record.persistent,
@@ -346,10 +366,11 @@ function differing(data: StoredData, other: StoredData): StoredData {
   return Object.freeze(found);
 }
 
-function unreadableError(): SessionError {
+function unreadableError(id: string): SessionError {
   return new SessionError(
     "corrupt",
     "Cannot copy session: its record cannot be read",
+    { id },
   );
 }
 
@@ -365,26 +386,23 @@ function checkProviders(from: Provider, to: Provider): Scannable {
   );
 }
 
-const OPTIONS: readonly string[] = [
-  "batch",
-  "since",
-  "cursor",
-  "refreshes",
-  "onProgress",
-  "onSkip",
-  "signal",
-  "now",
-];
+const OPTIONS: readonly string[] = Object.keys(
+  {
+    batch: 1,
+    since: 1,
+    cursor: 1,
+    refreshes: 1,
+    onProgress: 1,
+    onSkip: 1,
+    signal: 1,
+    now: 1,
+  } satisfies Record<keyof CopyOptions, 1>,
+);
 
-function checkOptions(options: CopyOptions): void {
-  const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
-  if (other !== undefined) {
-    throw new TypeError(
-      `Cannot copy sessions: unknown option: received ${other}`,
-    );
-  }
+function checkOptions(given: CopyOptions): CopyOptions {
+  const options = ownOptions("copy sessions", given, OPTIONS);
   const { batch = 100 } = options;
-  if (Number.isSafeInteger(batch) && batch > 0) return;
+  if (Number.isSafeInteger(batch) && batch > 0) return options;
   throw new RangeError(
     `Cannot copy sessions: batch must be a positive whole number: received ${batch}`,
   );

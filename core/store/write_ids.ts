@@ -7,22 +7,15 @@ const ID_LENGTH = 16;
 export const KEPT_LENGTH: number = 4 * ID_LENGTH;
 
 const FIRST = ".";
-const WRITER_LENGTH = 8;
 
 /**
- * Ids of writes, for stores whose client may send one again that was done: the
- * store knows it by its id then. Ids stand in a row without a separator, because
- * each begins with a character that none has elsewhere.
+ * Makes an id of a write, for stores whose client may send one again that was
+ * done. Ids stand in a row without a separator, because each begins with a
+ * character that none has elsewhere.
+ *
+ * All of it is random, each time: two processes restored from one snapshot have
+ * every state in common, and would take each other's writes for repeats.
  */
-export class WriteIds {
-  /** Random, so that no two writers are one. */
-  readonly #writer = FIRST + mintSecret().slice(0, WRITER_LENGTH);
-  #count = 0;
-
-  /** An id that no write had before. */
-  next(): string {
-    const count = (this.#count++).toString(36);
-    const { length } = this.#writer;
-    return this.#writer + count.padStart(ID_LENGTH - length, "0");
-  }
+export function mintWriteId(): string {
+  return FIRST + mintSecret().slice(0, ID_LENGTH - FIRST.length);
 }

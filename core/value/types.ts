@@ -37,7 +37,32 @@ export type ReadonlyDeep<T> = T extends
   | Uint8Array ? T
   : T extends ReadonlyMap<infer K, infer V> ? ReadonlyMap<K, ReadonlyDeep<V>>
   : T extends ReadonlySet<infer V> ? ReadonlySet<ReadonlyDeep<V>>
+  : T extends readonly (infer U)[]
+    ? number extends T["length"] ? readonly ReadonlyDeep<U>[]
+    : { readonly [K in keyof T]: ReadonlyDeep<T[K]> }
   : T extends object ? { readonly [K in keyof T]: ReadonlyDeep<T[K]> }
+  : T;
+
+/**
+ * How a stored value is handed to a change: as `ReadonlyDeep` says, but for a
+ * `Map` and a `Set`, which are copies that the change may write to and return.
+ */
+export type Changeable<T> = T extends ReadonlyMap<infer K, infer V>
+  ? Map<K, Changeable<V>>
+  : T extends ReadonlySet<infer V> ? Set<Changeable<V>>
+  : T extends readonly (infer U)[]
+    ? number extends T["length"] ? readonly Changeable<U>[]
+    : { readonly [K in keyof T]: Changeable<T[K]> }
+  : T extends
+    | null
+    | undefined
+    | boolean
+    | number
+    | string
+    | bigint
+    | Date
+    | Uint8Array ? T
+  : T extends object ? { readonly [K in keyof T]: Changeable<T[K]> }
   : T;
 
 /** Data without a single key. */

@@ -1,3 +1,4 @@
+/** That sessions come into being, last, and end when the contract says so. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { SessionError } from "../../core/errors.ts";
 import type { Provider } from "../../core/provider.ts";
@@ -7,11 +8,12 @@ import {
   IDLE_TIMEOUT,
   newId,
   OTHER_HASH,
+  OWN,
   SECRET_HASH,
   type Stage,
 } from "./stage.ts";
 
-/** That sessions come into being, last, and end when the contract says so. */
+/** Checks by promise. */
 export const existenceChecks: Checks = {
   "a session that was created is read as it was written, with version 1":
     async (
@@ -37,7 +39,6 @@ export const existenceChecks: Checks = {
       strictEqual(rest.renewedAt, written.renewedAt);
       strictEqual(rest.createdAt, written.createdAt);
       strictEqual(rest.accessedAt, written.accessedAt);
-      strictEqual(rest.expiresAt, written.expiresAt);
       strictEqual(rest.idleTimeout, written.idleTimeout);
       strictEqual(rest.absoluteTimeout, written.absoluteTimeout);
       strictEqual(rest.persistent, false);
@@ -77,14 +78,12 @@ export const existenceChecks: Checks = {
   },
 
   "a session is there until the millisecond before its deadline and not at it":
-    async (
-      stage,
-    ) => {
-      const { expiresAt } = stage.record();
+    async (stage) => {
+      const { deadline } = stage;
       const id = await stage.create();
-      strictEqual((await stage.live(id, expiresAt - 1)).expiresAt, expiresAt);
-      strictEqual(await stage.read(id, expiresAt), undefined);
-      strictEqual(await stage.read(id, expiresAt + 1), undefined);
+      await stage.live(id, deadline - 1);
+      strictEqual(await stage.read(id, deadline), undefined);
+      strictEqual(await stage.read(id, deadline + 1), undefined);
     },
 
   "the absolute deadline holds where it comes before the idle one": async (
@@ -102,63 +101,35 @@ export const existenceChecks: Checks = {
     });
   },
 
-  "touch moves deadline and last access, and neither data nor version": async (
+  "touch moves the last access, and neither data nor version": async (
     stage,
   ) => {
     const id = await stage.create();
     const before = await stage.live(id);
     const now = stage.now + 5_000;
-    const expiresAt = now + IDLE_TIMEOUT * 1000;
-    strictEqual(await stage.provider.touch(id, expiresAt, now), true);
+    strictEqual(await stage.touch(id, now), true);
     deepStrictEqual(
       await stage.live(id, now),
-      Object.assign({}, before, { accessedAt: now, expiresAt }),
+      Object.assign({}, before, { accessedAt: now }),
     );
-  },
-
-  "a touch never moves the deadline back": async (stage) => {
-    const id = await stage.create();
-    const { expiresAt } = await stage.live(id);
-    const now = stage.now + 1000;
-    strictEqual(await stage.provider.touch(id, now + 1000, now), true);
-    const record = await stage.live(id, now);
-    deepStrictEqual([record.expiresAt, record.accessedAt], [expiresAt, now]);
   },
 
   "a session that is touched outlives its first deadline": async (stage) => {
     const id = await stage.create();
-    const { expiresAt } = stage.record();
-    const now = expiresAt - 1;
-    await stage.provider.touch(id, now + IDLE_TIMEOUT * 1000, now);
-    await stage.live(id, expiresAt);
+    const { deadline } = stage;
+    await stage.touch(id, deadline - 1);
+    await stage.live(id, deadline);
+    await stage.live(id, deadline + IDLE_TIMEOUT * 1000 - 2);
+    const end = deadline + IDLE_TIMEOUT * 1000 - 1;
+    strictEqual(await stage.read(id, end), undefined);
   },
 
   "touch answers false for an unknown id and creates nothing": async (
     stage,
   ) => {
     const id = newId();
-    const { expiresAt } = stage.record();
-    strictEqual(await stage.provider.touch(id, expiresAt, stage.now), false);
+    strictEqual(await stage.touch(id), false);
     strictEqual(await stage.read(id), undefined);
-  },
-
-  "destroy ends a session for good": async (stage) => {
-    const id = await stage.create();
-    strictEqual(await stage.provider.destroy(id), true);
-    strictEqual(await stage.read(id), undefined);
-    strictEqual(await stage.update(id, { set: dataOf({ a: 1 }) }), "gone");
-    const { expiresAt } = stage.record();
-    strictEqual(await stage.provider.touch(id, expiresAt, stage.now), false);
-    strictEqual(await stage.read(id), undefined);
-  },
-
-  "destroy may be repeated and answers false when nothing was there": async (
-    stage,
-  ) => {
-    const id = await stage.create();
-    strictEqual(await stage.provider.destroy(id), true);
-    strictEqual(await stage.provider.destroy(id), false);
-    strictEqual(await stage.provider.destroy(newId()), false);
   },
 
   "clear ends every session": async (stage) => {
@@ -166,7 +137,7 @@ export const existenceChecks: Checks = {
     ids.push(await stage.create({ principal: "ada" }));
     strictEqual(await stage.provider.clear(), 3);
     for (const id of ids) strictEqual(await stage.read(id), undefined);
-    deepStrictEqual([...await stage.provider.list("ada", stage.now)], []);
+    deepStrictEqual(await stage.listed("ada"), []);
     strictEqual(await stage.provider.clear(), 0);
   },
 
@@ -176,7 +147,7 @@ export const existenceChecks: Checks = {
     const live = [];
     for (let count = 0; count < 7; count++) live.push(await stage.create());
     await stage.create({ idleTimeout: 10 });
-    await provider.destroy(await stage.create());
+    await stage.destroy(await stage.create());
     const later = now + 10_000;
     const found = new Map<string, unknown>();
     let cursor: string | undefined;
@@ -201,8 +172,8 @@ export const existenceChecks: Checks = {
         heard.push(`${reason} ${id}`);
       });
       const expired = await stage.create();
-      await provider.destroy(await stage.create());
-      const later = stage.record().expiresAt;
+      await stage.destroy(await stage.create());
+      const later = stage.deadline;
       const count = await stage.collectAll(later, 10);
       const isTold = stop !== undefined && count === 1;
       deepStrictEqual(heard, isTold ? [`expired ${expired}`] : []);
@@ -216,14 +187,13 @@ export const existenceChecks: Checks = {
     const other = await stage.openApart();
     const id = await stage.create({ principal: "ada" });
     const { now } = stage;
-    const change = { set: dataOf({ a: 1 }), expiresAt: now + 1000 };
-    const guard = { secretHash: SECRET_HASH };
+    const change = { set: dataOf({ a: 1 }) };
     strictEqual(await other.read(id, now), undefined);
-    strictEqual(await other.update(id, change, guard, now), "gone");
-    strictEqual(await other.touch(id, now + 1000, now), false);
-    deepStrictEqual([...await other.list("ada", now)], []);
+    strictEqual(await other.update(id, change, OWN, now), "gone");
+    strictEqual(await other.touch(id, now), false);
+    deepStrictEqual([...(await other.list("ada", now)).sessions], []);
     strictEqual(await other.destroyAll("ada"), 0);
-    strictEqual(await other.destroy(id), false);
+    strictEqual(await other.destroy(id, {}, now), "absent");
     strictEqual(await other.clear(), 0);
     const page = await other.scan?.(undefined, 10, now);
     deepStrictEqual([...page?.sessions ?? []], []);
@@ -255,17 +225,15 @@ async function checkDead(
   stage: Stage,
   check: (id: string, now: number) => Promise<void>,
 ): Promise<void> {
-  const { provider } = stage;
-  const now = stage.record().expiresAt;
-  const later = now + IDLE_TIMEOUT * 1000;
+  const now = stage.deadline;
   const touched = await stage.create({ principal: "ada" });
-  strictEqual(await provider.touch(touched, later, now), false);
+  strictEqual(await stage.touch(touched, now), false);
   await check(touched, now);
   const updated = await stage.create({ principal: "ada" });
   const set = dataOf({ a: 1 });
   strictEqual(await stage.update(updated, { set }, {}, now), "gone");
   await check(updated, now);
-  deepStrictEqual([...await provider.list("ada", now)], []);
+  deepStrictEqual(await stage.listed("ada", now), []);
 }
 
 function callsOf(
@@ -274,13 +242,12 @@ function callsOf(
   stage: Stage,
 ): [string, () => unknown][] {
   const { now } = stage;
-  const guard = { secretHash: SECRET_HASH };
   return [
     ["create", () => provider.create(newId(), stage.record(), now)],
     ["read", () => provider.read(id, now)],
-    ["update", () => provider.update(id, { expiresAt: now }, guard, now)],
-    ["touch", () => provider.touch(id, now + 1, now)],
-    ["destroy", () => provider.destroy(id)],
+    ["update", () => provider.update(id, {}, OWN, now)],
+    ["touch", () => provider.touch(id, now)],
+    ["destroy", () => provider.destroy(id, OWN, now)],
     ["gc", () => provider.gc(now, 1)],
     ["list", () => provider.list("ada", now)],
     ["destroyAll", () => provider.destroyAll("ada")],

@@ -1,9 +1,10 @@
+/** That whole requests through a `Manager` work on the provider. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { Manager } from "../../core/manager.ts";
 import type { Session } from "../../core/session.ts";
 import { type Checks, type Stage, together } from "./stage.ts";
 
-/** That whole requests through a `Manager` work on the provider. */
+/** Checks by promise. */
 export const managerChecks: Checks = {
   "a request finds what the one before it stored": async (stage) => {
     const site = new Site(stage);
@@ -57,21 +58,56 @@ export const managerChecks: Checks = {
     await site.close();
   },
 
-  "a cookie from before the sign-in opens nothing after it": async (stage) => {
-    const site = new Site(stage);
-    const before = await site.visit(undefined, (session) => {
-      session.set("cart", ["coat"]);
-    });
-    const after = await site.visit(before, (session) => session.signIn("ada"));
-    await site.visit(before, (session) => {
-      deepStrictEqual([session.isNew, session.principal], [true, undefined]);
-    });
-    await site.visit(after, (session) => {
-      strictEqual(session.principal, "ada");
-      deepStrictEqual(session.get("cart"), ["coat"]);
-    });
-    await site.close();
-  },
+  "a cookie from before the sign-in opens nothing after it, whatever the clock":
+    async (stage) => {
+      const site = new Site(stage);
+      const before = await site.visit(undefined, (session) => {
+        session.set("cart", ["coat"]);
+      });
+      const after = await site.visit(
+        before,
+        (session) => session.signIn("ada"),
+      );
+      for (const skew of [0, -2000, 2000]) {
+        const other = new Site(stage, skew);
+        await other.visit(before, (session) => {
+          deepStrictEqual([session.isNew, session.principal], [
+            true,
+            undefined,
+          ]);
+          session.destroy();
+        });
+        await other.visit(after, (session) => {
+          strictEqual(session.principal, "ada");
+          deepStrictEqual(session.get("cart"), ["coat"]);
+        });
+      }
+      await site.close();
+    },
+
+  "a request that began before the sign-in neither writes nor ends after it":
+    async (stage) => {
+      const site = new Site(stage);
+      const behind = new Site(stage, -2000);
+      const before = await site.visit(undefined, (session) => {
+        session.set("cart", ["coat"]);
+      });
+      let after: string | undefined;
+      const lateWrite = behind.visit(before, async (late) => {
+        late.set("cart", ["bomb"]);
+        await behind.visit(before, async (later) => {
+          after = await site.visit(before, (session) => session.signIn("ada"));
+          later.destroy();
+        });
+      });
+      // A write that was refused may fail its request; it must not be done.
+      await lateWrite.catch(() => {});
+      await site.visit(after, (session) => {
+        strictEqual(session.principal, "ada");
+        deepStrictEqual(session.get("cart"), ["coat"]);
+      });
+      await site.close();
+    },
 
   "signing out everywhere spares the session that asks for it": async (
     stage,
@@ -94,9 +130,10 @@ export const managerChecks: Checks = {
 class Site {
   readonly manager: Manager;
 
-  constructor(stage: Stage) {
-    const { provider, now } = stage;
-    this.manager = new Manager({ provider, now: () => now, gcInterval: 0 });
+  /** @param skew How far its clock is ahead, in milliseconds. */
+  constructor({ provider, now }: Stage, skew = 0) {
+    const clock = () => now + skew;
+    this.manager = new Manager({ provider, now: clock, gcInterval: 0 });
   }
 
   /** Makes a request and returns the cookie that the browser then has. */

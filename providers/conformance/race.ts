@@ -1,16 +1,16 @@
+/** That requests at the same time never undo each other's work. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import {
   type Checks,
   dataOf,
   newId,
-  newSecretHash,
-  OTHER_HASH,
-  SECRET_HASH,
+  renew,
+  signInChange,
   type Stage,
   together,
 } from "./stage.ts";
 
-/** That requests at the same time never undo each other's work. */
+/** Checks by promise. */
 export const raceChecks: Checks = {
   "of many creates of one id exactly one wins": async (stage) => {
     const id = newId();
@@ -76,31 +76,12 @@ export const raceChecks: Checks = {
     strictEqual((await stage.live(id)).data["count"], 12);
   },
 
-  "of two replacements of the secret exactly one wins": async (stage) => {
-    const id = await stage.create();
-    const hashes = [newSecretHash(), newSecretHash()];
-    const results = await together(
-      2,
-      (index) =>
-        stage.update(id, { secretHash: hashes[index], previous: null }),
-    );
-    deepStrictEqual([...results].sort(), ["done", "gone"]);
-    strictEqual(
-      (await stage.live(id)).secretHash,
-      hashes[results.indexOf("done")],
-    );
-  },
-
   "a request that began before sign-in cannot write after it": async (
     stage,
   ) => {
     const id = await stage.create();
-    const signIn = {
-      principal: "ada",
-      secretHash: OTHER_HASH,
-      previous: null,
-    };
-    strictEqual(await stage.update(id, signIn), "done");
+    const change = signInChange("ada", await stage.live(id), stage.now);
+    strictEqual(await stage.update(id, change), "done");
     const late = { set: dataOf({ name: "Eve" }), principal: "eve" };
     strictEqual(await stage.update(id, late), "gone");
     const { data, principal } = await stage.live(id);
@@ -111,27 +92,25 @@ export const raceChecks: Checks = {
     stage,
   ) => {
     const id = await stage.create({ principal: "ada" });
-    const { expiresAt } = stage.record();
     await together(9, (index) => {
-      if (index === 4) return stage.provider.destroy(id);
+      if (index === 4) return stage.destroy(id);
       return index % 2 === 0
         ? stage.update(id, { set: dataOf({ [`k${index}`]: 1 }) })
-        : stage.provider.touch(id, expiresAt, stage.now);
+        : stage.touch(id);
     });
     strictEqual(await stage.read(id), undefined);
     strictEqual(await stage.update(id, {}), "gone");
-    deepStrictEqual([...await stage.provider.list("ada", stage.now)], []);
+    deepStrictEqual(await stage.listed("ada"), []);
   },
 
   "a touch in the middle of updates loses none of them": async (stage) => {
     const id = await stage.create({ data: dataOf({}) });
-    const { expiresAt } = stage.record();
     await together(
       10,
       (index) =>
         index % 2 === 0
           ? stage.update(id, { set: dataOf({ [`key${index}`]: 1 }) })
-          : stage.provider.touch(id, expiresAt, stage.now),
+          : stage.touch(id),
     );
     const { data, version } = await stage.live(id);
     deepStrictEqual([Object.keys(data).length, version], [5, 6]);
@@ -156,9 +135,56 @@ export const raceChecks: Checks = {
     for (const id of ids) strictEqual(await stage.read(id), undefined);
   },
 
+  "destroyAll in the middle of renewals leaves none of the sessions": async (
+    stage,
+  ) => {
+    const ids = [
+      await stage.create({ principal: "ada" }),
+      await stage.create({ principal: "ada" }),
+    ];
+    const record = await stage.live(ids[0]!);
+    await together(5, (index) => {
+      if (index === 2) return stage.provider.destroyAll("ada");
+      return renew(stage, ids[index % 2]!, stage.now, { record });
+    });
+    for (const id of ids) strictEqual(await stage.read(id), undefined);
+    deepStrictEqual(await stage.listed("ada"), []);
+  },
+
+  "clear in the middle of updates and touches leaves no session": async (
+    stage,
+  ) => {
+    const ids = [await stage.create(), await stage.create()];
+    await together(9, (index) => {
+      const id = ids[index % 2]!;
+      if (index === 4) return stage.provider.clear();
+      if (index % 3 === 0) return stage.touch(id);
+      return stage.update(id, { set: dataOf({ a: index }) });
+    });
+    for (const id of ids) strictEqual(await stage.read(id), undefined);
+  },
+
+  "of an end and a renewal at the same time the session is ended": async (
+    stage,
+  ) => {
+    for (const isEndFirst of [true, false]) {
+      const id = await stage.create();
+      const record = await stage.live(id);
+      const results = await together(
+        2,
+        (index) =>
+          (index === 0) === isEndFirst
+            ? stage.destroy(id)
+            : renew(stage, id, stage.now, { record }),
+      );
+      strictEqual(results[isEndFirst ? 0 : 1], "done");
+      strictEqual(await stage.read(id), undefined);
+    }
+  },
+
   "gc at the same time as updates removes no live session": async (stage) => {
     const id = await stage.create();
-    const now = stage.record().expiresAt - 1;
+    const now = stage.deadline - 1;
     const results = await together(
       6,
       (index) =>
@@ -183,8 +209,7 @@ async function increment(stage: Stage, id: string): Promise<void> {
   for (let attempt = 0; attempt < 1000; attempt++) {
     const { data, version } = await stage.live(id);
     const set = dataOf({ count: data["count"] as number + 1 });
-    const guard = { secretHash: SECRET_HASH, version };
-    if (await stage.update(id, { set }, guard) === "done") return;
+    if (await stage.update(id, { set }, { version }) === "done") return;
   }
   throw new Error("update() conflicts for ever");
 }

@@ -1,13 +1,24 @@
+/** What every check of the contract works with. */
+import { deepStrictEqual } from "node:assert/strict";
 import type {
   Awaitable,
+  DestroyResult,
+  Guard,
   NewSessionRecord,
+  PreviousSecret,
   Provider,
   SessionChange,
   SessionRecord,
-  UpdateGuard,
+  TokenState,
   UpdateResult,
 } from "../../core/provider.ts";
-import { hashSecret, mintId, mintSecret } from "../../core/secret/token.ts";
+import { expiryOf } from "../../core/store/record.ts";
+import {
+  hashFamily,
+  hashSecret,
+  mintId,
+  mintSecret,
+} from "../../core/secret/token.ts";
 import { takeIn } from "../../core/value/intake.ts";
 import { emptyObject, put } from "../../core/value/types.ts";
 import type { StoredData } from "../../core/value/types.ts";
@@ -24,8 +35,17 @@ export const IDLE_TIMEOUT = 600;
 /** The hash of the secret that {@linkcode Stage.create} files sessions under. */
 export const SECRET_HASH: string = hashSecret("the secret");
 
+/** Its family. */
+export const FAMILY: string = hashFamily("the secret");
+
 /** The hash of a secret that no session has. */
 export const OTHER_HASH: string = hashSecret("another secret");
+
+/** Its family. */
+export const OTHER_FAMILY: string = hashFamily("another secret");
+
+/** The guard of a request that came with the session's own cookie. */
+export const OWN: Guard = { family: FAMILY };
 
 type Make = (setup: { readonly prefix: string }) => Awaitable<Provider>;
 
@@ -61,6 +81,11 @@ export class Stage {
     return provider;
   }
 
+  /** When a session ends that is created now and never used. */
+  get deadline(): number {
+    return expiryOf(this.record());
+  }
+
   /** Stores a session and returns its id. */
   async create(
     record: Partial<NewSessionRecord> = {},
@@ -74,26 +99,18 @@ export class Stage {
 
   /** A record that lives from now on, for as long as its timeouts say. */
   record(record: Partial<NewSessionRecord> = {}): NewSessionRecord {
-    const {
-      idleTimeout = IDLE_TIMEOUT,
-      absoluteTimeout = IDLE_TIMEOUT * 10,
-      createdAt = this.now,
-      accessedAt = createdAt,
-    } = record;
+    const { createdAt = this.now, accessedAt = createdAt } = record;
     return {
       data: dataOf({ name: "Ada" }),
       secretHash: SECRET_HASH,
+      family: FAMILY,
       renewedAt: createdAt,
+      idleTimeout: IDLE_TIMEOUT,
+      absoluteTimeout: IDLE_TIMEOUT * 10,
       persistent: false,
-      expiresAt: Math.min(
-        accessedAt + idleTimeout * 1000,
-        createdAt + absoluteTimeout * 1000,
-      ),
       ...record,
       createdAt,
       accessedAt,
-      idleTimeout,
-      absoluteTimeout,
     };
   }
 
@@ -108,19 +125,34 @@ export class Stage {
     return record;
   }
 
-  /** Updates a session as a request with the right secret would. */
+  /** Updates a session as a request with its cookie would. */
   async update(
     id: string,
-    change: Partial<SessionChange>,
-    guard: Partial<UpdateGuard> = {},
+    change: SessionChange,
+    guard: Guard = {},
     now = this.now,
   ): Promise<UpdateResult> {
-    return await this.provider.update(
-      id,
-      { expiresAt: now + IDLE_TIMEOUT * 1000, ...change },
-      { secretHash: SECRET_HASH, ...guard },
-      now,
-    );
+    return await this.provider.update(id, change, { ...OWN, ...guard }, now);
+  }
+
+  /** Ends a session as a request with its cookie would. */
+  async destroy(
+    id: string,
+    guard: Guard = OWN,
+    now = this.now,
+  ): Promise<DestroyResult> {
+    return await this.provider.destroy(id, guard, now);
+  }
+
+  async touch(id: string, now = this.now): Promise<boolean> {
+    return await this.provider.touch(id, now);
+  }
+
+  /** The ids that a list names, in order; fails if it cannot read some. */
+  async listed(principal: string, now = this.now): Promise<string[]> {
+    const { sessions, unreadable } = await this.provider.list(principal, now);
+    deepStrictEqual([...unreadable], [], "unreadable");
+    return sessions.map(({ id }) => id).sort();
   }
 
   /** Collects until there is nothing left to collect. */
@@ -144,6 +176,63 @@ export function newId(): string {
 /** The hash of a secret that nothing has used. */
 export function newSecretHash(): string {
   return hashSecret(mintSecret());
+}
+
+/** The token of a record, for a guard. */
+export function tokenOf(record: SessionRecord): TokenState {
+  return { secretHash: record.secretHash, until: record.previous?.until };
+}
+
+/** What a renewal may be told. */
+export interface Renewal {
+  /** The record that it was decided from, if not the present one. */
+  readonly record?: SessionRecord;
+  /** The hash of the new secret. */
+  readonly next?: string;
+  /** Whether it is a use of the session, which most are. */
+  readonly isUse?: boolean;
+}
+
+/** Renews a session's secret within its family, as a request does. */
+export async function renew(
+  stage: Stage,
+  id: string,
+  now: number,
+  { record, next = newSecretHash(), isUse = true }: Renewal = {},
+): Promise<UpdateResult> {
+  const read = record ?? await stage.live(id, now);
+  const { secretHash, family } = read;
+  const change: SessionChange = {
+    secretHash: next,
+    family,
+    renewedAt: now,
+    previous: { secretHash, family, until: "confirmed" },
+    isUse,
+  };
+  const guard = { family, token: tokenOf(read) };
+  return await stage.provider.update(id, change, guard, now);
+}
+
+/** A new secret of a new family, as a sign-in stores it over another. */
+export function signInChange(
+  principal: string,
+  replaced: Pick<SessionRecord, "secretHash" | "family">,
+  now: number,
+): SessionChange & { readonly previous: PreviousSecret } {
+  const secret = mintSecret();
+  return {
+    secretHash: hashSecret(secret),
+    family: hashFamily(secret),
+    renewedAt: now,
+    previous: {
+      secretHash: replaced.secretHash,
+      family: replaced.family,
+      until: "never",
+    },
+    principal,
+    label: null,
+    authenticatedAt: now,
+  };
 }
 
 /** Data as a session hands it to its provider: checked, copied, frozen. */

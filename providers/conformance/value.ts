@@ -1,3 +1,4 @@
+/** That what is stored comes back, whatever it is. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { type Checks, dataOf, type Stage } from "./stage.ts";
 
@@ -22,7 +23,7 @@ const AWKWARD_STRINGS: readonly string[] = [
   "lone \ud800 surrogate",
 ];
 
-/** That what is stored comes back, whatever it is. */
+/** Checks by promise. */
 export const valueChecks: Checks = {
   "every type of value comes back as it was": async (stage) => {
     const values = {
@@ -85,8 +86,7 @@ export const valueChecks: Checks = {
       const id = await stage.create({ principal: name, label: name });
       const { principal, label } = await stage.live(id);
       deepStrictEqual([principal, label], [name, name]);
-      const listed = await stage.provider.list(name, stage.now);
-      deepStrictEqual(listed.map((session) => session.id), [id]);
+      deepStrictEqual(await stage.listed(name), [id]);
     }
   },
 
@@ -130,7 +130,7 @@ export const valueChecks: Checks = {
       {},
       now,
     );
-    await stage.provider.touch(id, now + 1000, now);
+    await stage.touch(id, now + 1000);
     deepStrictEqual({ ...before }, copy);
     deepStrictEqual({ ...before.data }, { name: "Ada" });
   },

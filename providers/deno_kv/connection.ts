@@ -1,3 +1,4 @@
+/** Opens the database of a provider when it is first needed, and closes it. */
 import { SessionError } from "../../core/errors.ts";
 import { checkKv, type DenoKv, openKvOfRuntime } from "./database.ts";
 

@@ -1,3 +1,5 @@
+/** What sessions need of a Deno KV database, and where one comes from. */
+
 /** A key and what is stored under it, as Deno KV answers. */
 export interface DenoKvEntry {
   /** The key. */
@@ -46,7 +48,7 @@ export interface DenoKv {
   /** Reads all keys that begin with a prefix, in order. */
   list(
     selector: DenoKvSelector,
-    options?: { limit?: number },
+    options?: { limit?: number; batchSize?: number },
   ): AsyncIterable<DenoKvEntry>;
   /** Begins a write. */
   atomic(): DenoKvAtomic;

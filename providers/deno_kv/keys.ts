@@ -1,7 +1,8 @@
+/** Where a provider keeps what in its database. */
 import { digest } from "../../core/secret/token.ts";
 import type { DenoKvEntry } from "./database.ts";
 
-/** Where a provider keeps what in its database. */
+/** The keys of one provider. */
 export class Keys {
   readonly #prefix: string;
 

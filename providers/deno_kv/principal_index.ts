@@ -1,8 +1,11 @@
+/** The index of a principal's sessions in Deno KV. */
 import type { SessionRecord } from "../../core/provider.ts";
+import { ownOf } from "../../core/option_names.ts";
+import { expiryOf } from "../../core/store/record.ts";
 import type { DenoKv, DenoKvEntry } from "./database.ts";
 import { idOf, type Keys } from "./keys.ts";
 import { lifetime, type Put } from "./put.ts";
-import type { Header } from "./record.ts";
+import type { Fields } from "./record.ts";
 
 /** How far the clocks of machines may differ, in milliseconds. */
 const MAX_CLOCK_DIFFERENCE = 24 * 3600 * 1000;
@@ -13,13 +16,19 @@ const MIN_INDEXED = 3600 * 1000;
 /** How many keys Deno KV reads in one go. */
 const MAX_READS = 10;
 
-/** How many entries of ended sessions leave the index in one atomic write. */
-const FORGET_BATCH = 50;
+/** How many entries of the index it lists in one go. */
+const LIST_BATCH = 500;
+
+/** How many records are asked for at once: up to 32 MiB. */
+const READ_AHEAD = 500;
+
+/** How many keys Deno KV checks in one atomic operation. */
+export const MAX_CHECKS = 100;
 
 /** A record about to take the place of another one, or of none. */
 export interface Replacement {
   readonly id: string;
-  readonly before: Header | undefined;
+  readonly before: Fields | undefined;
   readonly after: Omit<SessionRecord, "data">;
   /** In milliseconds since the Unix epoch. */
   readonly now: number;
@@ -49,7 +58,8 @@ export class PrincipalIndex {
    * entry is to outlast its record by far, so that few writes need to renew it.
    */
   changeFor({ id, before, after, now }: Replacement): IndexChange {
-    const { principal, expiresAt } = after;
+    const { principal } = after;
+    const expiresAt = expiryOf(after);
     const isSame = before?.principal === principal;
     const puts: Put[] = [];
     if (before?.principal !== undefined && !isSame) {
@@ -77,24 +87,33 @@ export class PrincipalIndex {
   ): AsyncGenerator<readonly DenoKvEntry[]> {
     const ids = await this.#idsOf(kv, principal);
     const ended: string[] = [];
-    for (let from = 0; from < ids.length; from += MAX_READS) {
-      const some = ids.slice(from, from + MAX_READS);
-      const entries = await kv.getMany(some.map((id) => this.#keys.record(id)));
+    for (const some of inParts(ids, READ_AHEAD)) {
+      const entries = await this.#recordsAt(kv, some);
       yield entries.filter(({ versionstamp }) => versionstamp !== null);
       for (const entry of entries) {
         if (entry.versionstamp === null) ended.push(idOf(entry));
       }
     }
-    for (let from = 0; from < ended.length; from += FORGET_BATCH) {
-      const some = ended.slice(from, from + FORGET_BATCH);
+    for (const some of inParts(ended, MAX_CHECKS)) {
       await this.#forget(kv, principal, some);
     }
   }
 
+  async #recordsAt(
+    kv: DenoKv,
+    ids: readonly string[],
+  ): Promise<readonly DenoKvEntry[]> {
+    const reads = inParts(ids, MAX_READS).map((some) =>
+      kv.getMany(some.map((id) => this.#keys.record(id)))
+    );
+    return (await Promise.all(reads)).flat();
+  }
+
   async #idsOf(kv: DenoKv, principal: string): Promise<readonly string[]> {
     const ids: string[] = [];
-    const prefix = this.#keys.index(principal);
-    for await (const entry of kv.list({ prefix })) ids.push(idOf(entry));
+    const selector = ownOf({ prefix: this.#keys.index(principal) });
+    const options = ownOf({ batchSize: LIST_BATCH });
+    for await (const entry of kv.list(selector, options)) ids.push(idOf(entry));
     return ids;
   }
 
@@ -115,4 +134,13 @@ export class PrincipalIndex {
       // Nobody asked for it, and the next call tries again.
     }
   }
+}
+
+/** Cuts a list into parts of at most `length`. */
+export function inParts<T>(list: readonly T[], length: number): readonly T[][] {
+  const parts: T[][] = [];
+  for (let from = 0; from < list.length; from += length) {
+    parts.push(list.slice(from, from + length));
+  }
+  return parts;
 }

@@ -1,3 +1,4 @@
+/** What one atomic operation of Deno KV stores and removes. */
 import type { DenoKvAtomic } from "./database.ts";
 
 /** Longer than this is as good as for ever; Deno KV refuses what overflows. */
@@ -19,10 +20,14 @@ export function withPuts(
   puts: readonly Put[],
 ): DenoKvAtomic {
   return puts.reduce((writes, put) => {
-    if (!("value" in put)) return writes.delete(put.key);
+    if (!isEntry(put)) return writes.delete(put.key);
     const { key, value, expireIn } = put;
     return writes.set(key, value, { expireIn });
   }, atomic);
+}
+
+function isEntry(put: Put): put is Entry {
+  return Object.hasOwn(put, "value");
 }
 
 /**

@@ -1,6 +1,8 @@
-import type { DenoKvEntry } from "./database.ts";
+/** Remembers records between a request's read and its write. */
+import { ownText } from "../../core/secret/token.ts";
+import type { Version } from "./record.ts";
 
-/** How many records are remembered between a request's read and its write. */
+/** How many records are remembered. */
 const MAX_REMEMBERED = 256;
 
 /**
@@ -8,24 +10,25 @@ const MAX_REMEMBERED = 256;
  * the one that was read the longest ago is forgotten.
  */
 export class RecentRecords {
-  readonly #entries = new Map<string, DenoKvEntry>();
+  readonly #versions = new Map<string, Version>();
 
-  remember(id: string, entry: DenoKvEntry): void {
-    this.#entries.delete(id);
-    this.#entries.set(id, entry);
-    if (this.#entries.size <= MAX_REMEMBERED) return;
-    const [oldest] = this.#entries.keys();
-    this.#entries.delete(oldest as string);
+  remember(id: string, { value, versionstamp }: Version): void {
+    this.#versions.delete(id);
+    // The id is a part of a `Cookie` header, and the key may be that same id.
+    this.#versions.set(ownText(id), { value, versionstamp });
+    if (this.#versions.size <= MAX_REMEMBERED) return;
+    const [oldest] = this.#versions.keys();
+    this.#versions.delete(oldest as string);
   }
 
   /** Hands out a record, and forgets it. */
-  recall(id: string): DenoKvEntry | undefined {
-    const entry = this.#entries.get(id);
-    this.#entries.delete(id);
-    return entry;
+  recall(id: string): Version | undefined {
+    const version = this.#versions.get(id);
+    this.#versions.delete(id);
+    return version;
   }
 
   clear(): void {
-    this.#entries.clear();
+    this.#versions.clear();
   }
 }

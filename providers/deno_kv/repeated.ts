@@ -1,3 +1,4 @@
+/** Tries a write again that another writer kept from happening. */
 import { setTimeout } from "node:timers/promises";
 import { SessionError } from "../../core/errors.ts";
 
@@ -10,9 +11,12 @@ const MAX_PAUSE = 32;
 /**
  * Tries until there is an answer. Other writers can change a record first, or,
  * in another process, hold the lock of a database file.
+ *
+ * @param id The session that is written, if it is one.
  */
 export async function repeated<T>(
   attempt: (isFirst: boolean) => Promise<{ readonly answer: T } | undefined>,
+  id?: string,
 ): Promise<T> {
   for (let count = 1; count <= MAX_ATTEMPTS; count++) {
     if (count > 2) await pause(count);
@@ -26,6 +30,7 @@ export async function repeated<T>(
   throw new SessionError(
     "conflict",
     `Cannot write session: others changed it first, ${MAX_ATTEMPTS} times in a row`,
+    { id },
   );
 }
 

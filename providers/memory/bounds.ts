@@ -1,11 +1,12 @@
-import { checkOptionNames } from "../../core/option_names.ts";
+/** How much a memory provider may keep, and how that is said. */
+import { ownOptions } from "../../core/option_names.ts";
 
 /** How much a `MemoryProvider` keeps. */
 export interface MemoryProviderOptions {
   /**
-   * The most sessions it keeps. A new one beyond that evicts the stalest of
-   * those that were never used after their first request, and only if there are
-   * none the stalest of the others.
+   * The most sessions it keeps. A new one beyond that evicts the stalest visitor
+   * that never came back; if there is none, the stalest that did; and only if
+   * there is no visitor, the stalest session that somebody is signed in with.
    *
    * @default {1_000_000}
    */
@@ -20,6 +21,13 @@ export interface MemoryProviderOptions {
   readonly maxBytes?: number | undefined;
 }
 
+const NAMES = Object.keys(
+  { maxSessions: 1, maxBytes: 1 } satisfies Record<
+    keyof MemoryProviderOptions,
+    1
+  >,
+);
+
 /**
  * Settles the defaults.
  *
@@ -29,9 +37,11 @@ export interface MemoryProviderOptions {
 export function resolveBounds(
   options: MemoryProviderOptions,
 ): { readonly maxSessions: number; readonly maxBytes: number } {
-  const { maxSessions = 1_000_000, maxBytes = 268_435_456, ...others } =
-    options;
-  checkOptionNames("create MemoryProvider", others, []);
+  const { maxSessions = 1_000_000, maxBytes = 268_435_456 } = ownOptions(
+    "create MemoryProvider",
+    options,
+    NAMES,
+  );
   checkBound("maxSessions", maxSessions);
   checkBound("maxBytes", maxBytes);
   return { maxSessions, maxBytes };
@@ -44,7 +54,7 @@ export function readUrl(url: URL | undefined): MemoryProviderOptions {
       `Cannot open provider memory: options start with a question mark: received ${url.pathname}`,
     );
   }
-  const options: Record<string, number> = {};
+  const options: Record<string, number> = Object.create(null);
   for (const [name, value] of url?.searchParams ?? []) {
     options[name] = Number(value);
   }

@@ -1,3 +1,4 @@
+/** Measures what a change does to the size of a session. */
 import type { SessionChange } from "../../core/provider.ts";
 import { entrySize } from "../../core/value/size.ts";
 import {

@@ -1,3 +1,4 @@
+/** Finds sessions by id. */
 import { ID_LENGTH } from "../../core/secret/token.ts";
 import { CHAIN, HASH, ID, type Slots } from "./slots.ts";
 

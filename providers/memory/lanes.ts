@@ -1,114 +1,123 @@
+/** Knows which session expires next, and which one is evicted next. */
+import { DeadlineHeap } from "./deadline_heap.ts";
 import { LinkedList } from "./linked_list.ts";
-import { ACCESSED_AT, ESTABLISHED, type Slots } from "./slots.ts";
+import { ACCESSED_AT, IDLE_TIME, KIND, type Slots } from "./slots.ts";
 
-/** The sessions of one idle timeout, each list in the order of last use. */
-class Lane {
-  /** In seconds. */
-  readonly idleTimeout: number;
-  /** Sessions that were created and have not come back. */
-  readonly probation: LinkedList;
-  /** Sessions that came back at least once. */
-  readonly established: LinkedList;
-  readonly lists: readonly LinkedList[];
-  readonly #slots: Slots;
+/** Visitors that were created and have not come back: the first to be evicted. */
+export const PROBATION = 0;
+/** Visitors that came back at least once. */
+export const ESTABLISHED = 1;
+/** Sessions that somebody is signed in with: the last to be evicted. */
+export const SIGNED_IN = 2;
 
-  constructor(idleTimeout: number, slots: Slots) {
-    this.idleTimeout = idleTimeout;
-    this.probation = new LinkedList(slots);
-    this.established = new LinkedList(slots);
-    this.lists = [this.probation, this.established];
-    this.#slots = slots;
+/** What an eviction ranks by before it looks at times. */
+export type Kind = typeof PROBATION | typeof ESTABLISHED | typeof SIGNED_IN;
+
+/** The sessions of one kind, in the order of eviction of the kinds. */
+class KindLanes {
+  readonly kind: Kind;
+  readonly heap: DeadlineHeap;
+  /** By idle timeout in milliseconds; each in the order of last use. */
+  readonly byIdleTime = new Map<number, LinkedList>();
+
+  constructor(kind: Kind, slots: Slots) {
+    this.kind = kind;
+    this.heap = new DeadlineHeap(slots);
   }
-
-  get isEmpty(): boolean {
-    return this.probation.back === 0 && this.established.back === 0;
-  }
-
-  /** When the idle timeout of a slot in this lane ends. */
-  deadlineOf(slot: number): number {
-    return this.#slots.time(slot, ACCESSED_AT) + this.idleTimeout * 1000;
-  }
-
-  remove(slot: number): void {
-    if (this.#slots.hasFlag(slot, ESTABLISHED)) this.established.remove(slot);
-    else this.probation.remove(slot);
-  }
-
-  dispose(): void {
-    this.probation.dispose();
-    this.established.dispose();
-  }
-}
-
-interface StaleList {
-  readonly lane: Lane;
-  readonly list: LinkedList;
-  /** When the idle timeout of the last slot ends. */
-  readonly deadline: number;
 }
 
 /**
  * All sessions, in as much of an order as it takes to tell which one goes next:
- * those of one idle timeout expire in the order of their last use.
+ * those of one kind and idle timeout are in one list and expire in the order of
+ * their last use, and the lists are in a heap.
+ *
+ * A move within a list takes constant time; what makes or empties a list, and
+ * each search for the next session, takes logarithmic time in the number of
+ * lists.
  */
 export class Lanes {
   readonly #slots: Slots;
-  readonly #byTimeout = new Map<number, Lane>();
-  /** The same lanes: an array is walked faster. */
-  #all: readonly Lane[] = [];
+  readonly #kinds: readonly [KindLanes, KindLanes, KindLanes];
 
+  /** Without a session. */
   constructor(slots: Slots) {
     this.#slots = slots;
+    this.#kinds = [
+      new KindLanes(PROBATION, slots),
+      new KindLanes(ESTABLISHED, slots),
+      new KindLanes(SIGNED_IN, slots),
+    ];
   }
 
-  /** Puts a new session in front of the other new ones. */
-  admit(slot: number, idleTimeout: number): void {
-    this.#laneOf(idleTimeout).probation.pushFront(slot);
+  /** The kind of a session, which is in a list. */
+  kindOf(slot: number): Kind {
+    return this.#slots.word(this.#slots.list(slot), KIND) as Kind;
   }
 
   /**
-   * Puts a session that came back in front of those that did before.
+   * Puts a session that is in no list in front of those used before.
    *
-   * @param from The idle timeout that it has, in seconds.
-   * @param to The one that it is to have.
+   * @param idleTime Its idle timeout, in milliseconds.
    */
-  promote(slot: number, from: number, to = from): void {
-    if (from === to && this.#slots.hasFlag(slot, ESTABLISHED)) {
+  admit(slot: number, kind: Kind, idleTime: number): void {
+    const { byIdleTime } = this.#kinds[kind];
+    const list = byIdleTime.get(idleTime);
+    if (list !== undefined) return list.pushFront(slot);
+    byIdleTime.set(idleTime, this.#open(slot, kind, idleTime));
+  }
+
+  /** Puts a session that was just used in front of those used before. */
+  use(slot: number): void {
+    const list = this.#slots.list(slot);
+    if (this.#slots.word(list, KIND) !== PROBATION) {
       LinkedList.moveToFront(this.#slots, slot);
       return;
     }
-    const lane = this.#byTimeout.get(from) as Lane;
-    lane.remove(slot);
-    this.#slots.raise(slot, ESTABLISHED);
-    this.#laneOf(to).established.pushFront(slot);
-    this.#disposeIfEmpty(lane);
-  }
-
-  /** @param idleTimeout The one that the session has, in seconds. */
-  remove(slot: number, idleTimeout: number): void {
-    const lane = this.#byTimeout.get(idleTimeout) as Lane;
-    lane.remove(slot);
-    this.#disposeIfEmpty(lane);
+    const idleTime = this.#slots.time(list, IDLE_TIME);
+    this.remove(slot);
+    this.admit(slot, ESTABLISHED, idleTime);
   }
 
   /**
-   * The slot whose idle timeout ends first, or 0.
+   * Puts a session where it belongs after a change.
    *
-   * @param except A slot to pass over. It is in front of its list, so there is
-   * nothing else in that if it is at the back too.
+   * @param idleTime Its idle timeout, in milliseconds.
+   * @param isUse Whether it was just used.
    */
-  stalest(kind: "probation" | "established", except = 0): number {
-    let stalest = 0;
-    let earliest = Infinity;
-    for (const lane of this.#all) {
-      const slot = lane[kind].back;
-      if (slot === 0 || slot === except) continue;
-      const deadline = lane.deadlineOf(slot);
-      if (stalest !== 0 && deadline >= earliest) continue;
-      stalest = slot;
-      earliest = deadline;
+  place(slot: number, kind: Kind, idleTime: number, isUse: boolean): void {
+    const list = this.#slots.list(slot);
+    const isInPlace = list !== 0 && this.#slots.word(list, KIND) === kind &&
+      this.#slots.time(list, IDLE_TIME) === idleTime;
+    if (isInPlace) {
+      if (isUse) LinkedList.moveToFront(this.#slots, slot);
+      return;
     }
-    return stalest;
+    if (list !== 0) this.remove(slot);
+    // In front of sessions that were used later it would be collected late.
+    if (isUse || !this.#isBehind(slot, kind, idleTime)) {
+      this.admit(slot, kind, idleTime);
+    } else this.#open(slot, kind, idleTime);
+  }
+
+  /** Takes a session out of its list. */
+  remove(slot: number): void {
+    const sentinel = this.#slots.list(slot);
+    const lanes = this.#kinds[this.kindOf(slot)];
+    const list = lanes.heap.listOf(sentinel);
+    list.remove(slot);
+    this.#disposeIfEmpty(lanes, list);
+  }
+
+  /**
+   * The slot to evict: the first kind that there is, and the one of it whose
+   * idle timeout ends first; or 0.
+   */
+  nextVictim(): number {
+    for (const { heap } of this.#kinds) {
+      const list = heap.first;
+      if (list !== undefined) return list.back;
+    }
+    return 0;
   }
 
   /**
@@ -116,82 +125,103 @@ export class Lanes {
    *
    * @param limit The most to take out.
    * @param forget Is given each of them, before its slot is freed.
-   * @param except A slot to leave alone, in front of its list.
    * @returns How many it took out.
    */
   takeExpired(
     now: number,
     limit: number,
     forget: (slot: number) => void,
-    except?: number,
   ): number {
     let taken = 0;
     while (taken < limit) {
-      const first = this.#stalestList();
-      if (first === undefined || first.deadline > now) break;
-      if (first.list.back === except) break;
-      taken += this.#takeFrom(first, now, limit - taken, forget);
+      const lanes = this.#stalestKind(now);
+      if (lanes === undefined) break;
+      taken += this.#takeFrom(lanes, now, limit - taken, forget);
     }
     return taken;
   }
 
+  /** The kind that the stalest session is of, if its idle timeout has ended. */
+  #stalestKind(now: number): KindLanes | undefined {
+    let stalest: KindLanes | undefined;
+    let earliest = Infinity;
+    for (const lanes of this.#kinds) {
+      if (lanes.heap.earliest > now) continue;
+      const list = lanes.heap.first;
+      if (list === undefined) continue;
+      const deadline = this.#deadlineOf(list.back);
+      if (deadline > now || deadline >= earliest) continue;
+      stalest = lanes;
+      earliest = deadline;
+    }
+    return stalest;
+  }
+
   /** Takes expired slots out of a list until one of another goes before. */
   #takeFrom(
-    { lane, list }: StaleList,
+    lanes: KindLanes,
     now: number,
     limit: number,
     forget: (slot: number) => void,
   ): number {
-    const rival = this.#stalestList(list)?.deadline ?? Infinity;
+    const list = lanes.heap.first as LinkedList;
+    const rival = this.#earliestBeside(lanes);
     let taken = 0;
     let slot = list.back;
     let deadline: number;
     do {
       const before = list.before(slot);
       // Asks memory for the next slot while there is something else to do.
-      deadline = lane.deadlineOf(before);
+      deadline = before === 0 ? Infinity : this.#deadlineOf(before);
       forget(slot);
       slot = before;
       taken++;
-    } while (
-      slot !== 0 && taken < limit && deadline <= now && deadline < rival
-    );
+    } while (taken < limit && deadline <= now && deadline < rival);
     // Cuts the links of all of them at once, and frees them.
     list.freeBehind(slot);
-    this.#disposeIfEmpty(lane);
+    this.#disposeIfEmpty(lanes, list);
     return taken;
   }
 
-  /** The list whose last slot expires before those of all others. */
-  #stalestList(except?: LinkedList): StaleList | undefined {
-    let stalest: StaleList | undefined;
-    for (const lane of this.#all) {
-      for (const list of lane.lists) {
-        const { back } = list;
-        if (back === 0 || list === except) continue;
-        const deadline = lane.deadlineOf(back);
-        if (stalest !== undefined && deadline >= stalest.deadline) continue;
-        stalest = { lane, list, deadline };
-      }
+  /** An instant before which no list expires but the first one of a kind. */
+  #earliestBeside(lanes: KindLanes): number {
+    let earliest = lanes.heap.secondEarliest;
+    for (const { heap } of this.#kinds) {
+      if (heap !== lanes.heap) earliest = Math.min(earliest, heap.earliest);
     }
-    return stalest;
+    return earliest;
   }
 
-  #laneOf(idleTimeout: number): Lane {
-    return this.#byTimeout.get(idleTimeout) ?? this.#add(idleTimeout);
+  #deadlineOf(slot: number): number {
+    const slots = this.#slots;
+    return slots.time(slot, ACCESSED_AT) +
+      slots.time(slots.list(slot), IDLE_TIME);
   }
 
-  #add(idleTimeout: number): Lane {
-    const lane = new Lane(idleTimeout, this.#slots);
-    this.#byTimeout.set(idleTimeout, lane);
-    this.#all = [...this.#byTimeout.values()];
-    return lane;
+  /** Whether others in the list that it is to go to were used later. */
+  #isBehind(slot: number, kind: Kind, idleTime: number): boolean {
+    const front = this.#kinds[kind].byIdleTime.get(idleTime)?.front ?? 0;
+    return front !== 0 &&
+      this.#slots.time(front, ACCESSED_AT) >
+        this.#slots.time(slot, ACCESSED_AT);
   }
 
-  #disposeIfEmpty(lane: Lane): void {
-    if (!lane.isEmpty) return;
-    lane.dispose();
-    this.#byTimeout.delete(lane.idleTimeout);
-    this.#all = [...this.#byTimeout.values()];
+  /** Makes a list of one session. */
+  #open(slot: number, kind: Kind, idleTime: number): LinkedList {
+    const list = new LinkedList(this.#slots);
+    this.#slots.setTime(list.sentinel, IDLE_TIME, idleTime);
+    this.#slots.setWord(list.sentinel, KIND, kind);
+    list.pushFront(slot);
+    this.#kinds[kind].heap.add(list);
+    return list;
+  }
+
+  #disposeIfEmpty({ heap, byIdleTime }: KindLanes, list: LinkedList): void {
+    if (list.back !== 0) return;
+    const idleTime = this.#slots.time(list.sentinel, IDLE_TIME);
+    // A list of one that stood aside was never entered.
+    if (byIdleTime.get(idleTime) === list) byIdleTime.delete(idleTime);
+    heap.remove(list);
+    list.dispose();
   }
 }

@@ -1,3 +1,4 @@
+/** Keeps slots in the order of their use, the list of the book. */
 import { NEXT, PREVIOUS, type Slots } from "./slots.ts";
 
 /**
@@ -7,16 +8,16 @@ import { NEXT, PREVIOUS, type Slots } from "./slots.ts";
  * sentinel of that.
  */
 export class LinkedList {
+  /** Stands before the front and behind the back; a slot as well. */
+  readonly sentinel: number;
   readonly #slots: Slots;
-  /** Stands before the front and behind the back. */
-  readonly #sentinel: number;
 
   /** An empty list of some of these slots. */
   constructor(slots: Slots) {
     this.#slots = slots;
-    this.#sentinel = slots.allocate();
-    slots.setWord(this.#sentinel, NEXT, this.#sentinel);
-    slots.setWord(this.#sentinel, PREVIOUS, this.#sentinel);
+    this.sentinel = slots.allocate();
+    slots.setWord(this.sentinel, NEXT, this.sentinel);
+    slots.setWord(this.sentinel, PREVIOUS, this.sentinel);
   }
 
   /**
@@ -37,14 +38,20 @@ export class LinkedList {
     link(slots, sentinel, slot);
   }
 
+  /** The first slot, or 0. */
+  get front(): number {
+    const next = this.#slots.word(this.sentinel, NEXT);
+    return next === this.sentinel ? 0 : next;
+  }
+
   /** The last slot, or 0. */
   get back(): number {
-    return this.before(this.#sentinel);
+    return this.before(this.sentinel);
   }
 
   /** Whether a slot is in this list. */
   has(slot: number): boolean {
-    return this.#slots.list(slot) === this.#sentinel;
+    return this.#slots.list(slot) === this.sentinel;
   }
 
   /**
@@ -57,9 +64,9 @@ export class LinkedList {
     if (slots.list(slot) !== 0) {
       throw new TypeError("Cannot push slot: it is in a list already");
     }
-    slots.setList(slot, this.#sentinel);
-    link(slots, slot, slots.word(this.#sentinel, NEXT));
-    link(slots, this.#sentinel, slot);
+    slots.setList(slot, this.sentinel);
+    link(slots, slot, slots.word(this.sentinel, NEXT));
+    link(slots, this.sentinel, slot);
   }
 
   /**
@@ -79,7 +86,7 @@ export class LinkedList {
   /** The neighbour of a slot towards the front, or 0. */
   before(slot: number): number {
     const previous = this.#slots.word(slot, PREVIOUS);
-    return previous === this.#sentinel ? 0 : previous;
+    return previous === this.sentinel ? 0 : previous;
   }
 
   /**
@@ -90,16 +97,16 @@ export class LinkedList {
    */
   freeBehind(slot: number): void {
     const slots = this.#slots;
-    const last = slot === 0 ? this.#sentinel : slot;
+    const last = slot === 0 ? this.sentinel : slot;
     const first = slots.word(last, NEXT);
-    if (first === this.#sentinel) return;
-    slots.freeRun(first, slots.word(this.#sentinel, PREVIOUS));
-    link(slots, last, this.#sentinel);
+    if (first === this.sentinel) return;
+    slots.freeRun(first, slots.word(this.sentinel, PREVIOUS));
+    link(slots, last, this.sentinel);
   }
 
   /** Gives the sentinel back. The list is of no use then, and has to be empty. */
   dispose(): void {
-    this.#slots.free(this.#sentinel);
+    this.#slots.free(this.sentinel);
   }
 }
 

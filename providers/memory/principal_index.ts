@@ -1,3 +1,4 @@
+/** Finds sessions by who is signed in. */
 /** Finds the slots of the sessions that a principal is signed in with. */
 export class PrincipalIndex {
   /** Most principals have one session, and a number is less than a `Set`. */

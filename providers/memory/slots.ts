@@ -1,9 +1,10 @@
+/** Keeps the numbers of all sessions in typed arrays, a cache line each. */
 import type { SessionRecord } from "../../core/provider.ts";
 
 /** The first of the six words that hold the id, four characters each. */
 export const ID = 0;
-/** The first instant at which the session no longer exists: words 6 and 7. */
-export const EXPIRES_AT = 3;
+/** From when on no use prolongs the session: words 6 and 7. */
+export const ENDS_AT = 3;
 /** When the session was last used: words 8 and 9. */
 export const ACCESSED_AT = 4;
 /** The neighbour in the list towards the back. */
@@ -19,13 +20,18 @@ export const BYTES = 14;
 /** The hash of the id. */
 export const HASH = 15;
 
-/** A flag: the record's times may be older than the slot's. */
+/** Of a sentinel: the idle timeout of its list, in milliseconds: words 0 and 1. */
+export const IDLE_TIME = 0;
+/** Of a sentinel: the kind of sessions in its list; see `lanes.ts`. */
+export const KIND = 2;
+/** Of a sentinel: the place of its list in a heap; see `deadline_heap.ts`. */
+export const PLACE = 3;
+
+/** A flag: the session was used since its record was written. */
 export const TOUCHED = 1;
-/** A flag: the session is in the index by principal. */
-export const SIGNED_IN = 2;
-/** A flag: the session came back at least once since it was created. */
-export const ESTABLISHED = 4;
-const FLAG_BITS = 3;
+/** A flag: when its record was written, it began later than it was last used. */
+export const AHEAD = 2;
+const FLAG_BITS = 2;
 const FLAG_MASK = (1 << FLAG_BITS) - 1;
 
 /** Words of a slot. */

@@ -1,3 +1,4 @@
+/** The shapes of client that are taken, and how each is sent a statement. */
 import { createHash } from "node:crypto";
 
 /** What a statement is sent with. */

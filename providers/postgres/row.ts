@@ -1,13 +1,22 @@
+/** How a session stands in a row, and how a row is answered and read. */
+import { Buffer } from "node:buffer";
 import { decode, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
+import type {
+  SessionChange,
+  SessionRecord,
+  SessionSummary,
+  StoredSession,
+} from "../../core/provider.ts";
+import { parseUntil, toRecord, untilText } from "../../core/store/record.ts";
 import { fromJsonKey, toJsonKey } from "../../core/value/json_key.ts";
-import type { SessionRecord, StoredSession } from "../../core/provider.ts";
 import {
   emptyObject,
   put,
   type StoredData,
   type StoredValue,
 } from "../../core/value/types.ts";
+import type { PostgresParam } from "./client.ts";
 
 /**
  * A text without what Postgres cannot hold, NUL and lone surrogates: written as
@@ -18,7 +27,7 @@ export function escaped(text: string): string {
   return toJsonKey(text);
 }
 
-export function escapedIfAny(text: string | null | undefined) {
+function escapedIfAny(text: string | null | undefined) {
   return typeof text === "string" ? escaped(text) : text;
 }
 
@@ -26,6 +35,68 @@ function unescaped(text: string): string {
   const original = fromJsonKey(text);
   if (original === undefined) throw new TypeError("not an escaped text");
   return original;
+}
+
+/** The type of each column that holds something of a record. */
+export const TYPES = {
+  version: "bigint NOT NULL",
+  secret_hash: "text NOT NULL",
+  family: "text NOT NULL",
+  renewed_at: "double precision NOT NULL",
+  previous_hash: "text",
+  previous_family: "text",
+  previous_until: "text",
+  principal: 'text COLLATE "C"',
+  label: "text",
+  authenticated_at: "double precision",
+  fingerprint: "text",
+  binding: "text",
+  created_at: "double precision NOT NULL",
+  accessed_at: "double precision NOT NULL",
+  idle_timeout: "double precision NOT NULL",
+  absolute_timeout: "double precision NOT NULL",
+  persistent: "boolean NOT NULL",
+  data: "jsonb NOT NULL",
+} as const;
+
+type Column = keyof typeof TYPES;
+
+/** What a change can replace as a whole. */
+type Replaceable = Exclude<
+  keyof SessionRecord,
+  "data" | "version" | "createdAt" | "accessedAt"
+>;
+
+/** The columns of those fields that a record or a change gives. */
+export function columnsOf(
+  source: Partial<Pick<SessionChange, Replaceable>>,
+): { [Name in Column]?: PostgresParam } {
+  const { previous } = source;
+  const until = previous && untilText(previous.until);
+  const columns: {
+    [Key in Replaceable]: { [Name in Column]?: PostgresParam | undefined };
+  } = {
+    secretHash: { secret_hash: source.secretHash },
+    family: { family: source.family },
+    renewedAt: { renewed_at: source.renewedAt },
+    previous: {
+      previous_hash: previous && previous.secretHash,
+      previous_family: previous && previous.family,
+      previous_until: until,
+    },
+    principal: { principal: escapedIfAny(source.principal) },
+    label: { label: escapedIfAny(source.label) },
+    authenticatedAt: { authenticated_at: source.authenticatedAt },
+    fingerprint: { fingerprint: escapedIfAny(source.fingerprint) },
+    binding: { binding: escapedIfAny(source.binding) },
+    idleTimeout: { idle_timeout: source.idleTimeout },
+    absoluteTimeout: { absolute_timeout: source.absoluteTimeout },
+    persistent: { persistent: source.persistent },
+  };
+  const given = Object.values(columns)
+    .flatMap((some) => Object.entries(some))
+    .filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given);
 }
 
 /**
@@ -53,36 +124,70 @@ function decodeData(texts: unknown): StoredData {
   return Object.freeze(data);
 }
 
-/** What `SESSION` of `statement.ts` answers. */
+/** The numbers of a row, in the order in which it is answered. */
+const NUMBERS = [
+  "created_at",
+  "accessed_at",
+  "idle_timeout",
+  "absolute_timeout",
+  "authenticated_at",
+  "renewed_at",
+] as const satisfies readonly Column[];
+
+/** Hexadecimal digits of a double. */
+const DIGITS = 16;
+
+/**
+ * Numbers as their bytes: as text they have as many digits as the connection's
+ * `extra_float_digits` says, which may be too few. `NaN` stands for none.
+ */
+const NUMBERS_SQL = `encode(${
+  NUMBERS.map((name) =>
+    name === "authenticated_at"
+      ? `float8send(coalesce(${name}, 'NaN'))`
+      : `float8send(${name})`
+  ).join(" || ")
+}, 'hex')`;
+
+/** A session as one JSON text: names as they are, whatever the client does with columns. */
+export const SESSION =
+  `json_build_array(id, ${NUMBERS_SQL}, label, version, secret_hash, family,
+previous_hash, previous_family, previous_until, principal, fingerprint, binding,
+persistent, data)::text`;
+
+/** What a list tells of a session: the beginning of the same. */
+export const SUMMARY = `json_build_array(id, ${NUMBERS_SQL}, label)::text`;
+
+/** What `SESSION` answers, as far as it is what this module wrote. */
 type SessionRow = readonly [
   id: string,
+  numbers: string,
+  label: string | null,
   version: number,
   secretHash: string,
-  renewedAt: number,
+  family: string,
   previousHash: string | null,
-  previousExpiresAt: number | null,
+  previousFamily: string | null,
+  previousUntil: string | null,
   principal: string | null,
-  label: string | null,
-  authenticatedAt: number | null,
   fingerprint: string | null,
-  createdAt: number,
-  accessedAt: number,
-  expiresAt: number,
-  idleTimeout: number,
-  absoluteTimeout: number,
+  binding: string | null,
   persistent: boolean,
   data: unknown,
 ];
 
+/** @throws {SessionError} With code `"corrupt"` and the id. */
 export function toSession(answer: string): StoredSession {
+  const row: SessionRow = JSON.parse(answer);
   try {
-    const row: SessionRow = JSON.parse(answer);
-    return { id: unescaped(row[0]), record: toRecord(row) };
+    return { id: unescaped(row[0]), record: recordOf(row) };
   } catch {
     // An engine's own error quotes what it cannot parse.
+    const id = idOf(answer);
     throw new SessionError(
       "corrupt",
-      "Cannot decode session: its row is not what PostgresProvider wrote",
+      `Cannot decode session ${id}: its row is not what PostgresProvider wrote: destroy it by its id`,
+      { id },
     );
   }
 }
@@ -96,50 +201,112 @@ export function toSessionIfReadable(answer: string): StoredSession | undefined {
   }
 }
 
-/** The id in a row whose other columns may be beyond reading. */
-export function idOf(answer: string): string {
-  const [id] = JSON.parse(answer) as SessionRow;
-  return unescaped(id);
+/** What `SUMMARY` answers, or `undefined` if it cannot be made out. */
+export function toSummaryIfReadable(
+  answer: string,
+): SessionSummary | undefined {
+  const [id, numbers, label]: SessionRow = JSON.parse(answer);
+  try {
+    const { renewedAt: _renewedAt, ...times } = timesOf(numbers);
+    const summary: {
+      [Key in keyof Required<SessionSummary>]: SessionSummary[Key];
+    } = { id: unescaped(id), label: textOf(label), ...times };
+    return summary;
+  } catch {
+    return undefined;
+  }
 }
 
-function toRecord(row: SessionRow): SessionRecord {
+/** The id in a row whose columns may all be beyond reading. */
+export function idOf(answer: string): string {
+  const id = keyOf(answer);
+  return fromJsonKey(id) ?? id;
+}
+
+/** The id in a row as it is stored, whatever it is. */
+export function keyOf(answer: string): string {
+  const [id]: SessionRow = JSON.parse(answer);
+  return id;
+}
+
+function recordOf(row: SessionRow): SessionRecord {
   const [
     _id,
+    numbers,
+    label,
     version,
     secretHash,
-    renewedAt,
+    family,
     previousHash,
-    previousExpiresAt,
+    previousFamily,
+    previousUntil,
     principal,
-    label,
-    authenticatedAt,
     fingerprint,
-    createdAt,
-    accessedAt,
-    expiresAt,
-    idleTimeout,
-    absoluteTimeout,
+    binding,
     persistent,
     data,
   ] = row;
-  const previous = previousHash === null || previousExpiresAt === null
-    ? undefined
-    : Object.freeze({ secretHash: previousHash, expiresAt: previousExpiresAt });
-  return Object.freeze({
-    data: decodeData(data),
-    version,
-    secretHash,
-    renewedAt,
-    previous,
-    principal: principal === null ? undefined : unescaped(principal),
-    label: label === null ? undefined : unescaped(label),
-    authenticatedAt: authenticatedAt ?? undefined,
-    fingerprint: fingerprint === null ? undefined : unescaped(fingerprint),
+  const fields: { [Key in keyof Required<SessionRecord>]: SessionRecord[Key] } =
+    {
+      data: decodeData(data),
+      version,
+      secretHash,
+      family,
+      previous: previousOf(previousHash, previousFamily, previousUntil),
+      principal: textOf(principal),
+      label: textOf(label),
+      fingerprint: textOf(fingerprint),
+      binding: textOf(binding),
+      persistent,
+      ...timesOf(numbers),
+    };
+  return toRecord(fields, version);
+}
+
+function timesOf(hex: string) {
+  const bytes = Buffer.from(hex, "hex");
+  if (bytes.length * 2 !== NUMBERS.length * DIGITS) {
+    throw new TypeError("not the numbers");
+  }
+  const [
     createdAt,
     accessedAt,
-    expiresAt,
     idleTimeout,
     absoluteTimeout,
-    persistent,
-  });
+    signedIn,
+    renewed,
+  ] = NUMBERS.map((_name, index) => bytes.readDoubleBE(index * DIGITS / 2));
+  const times = {
+    createdAt: finite(createdAt),
+    accessedAt: finite(accessedAt),
+    idleTimeout: finite(idleTimeout),
+    absoluteTimeout: finite(absoluteTimeout),
+    renewedAt: finite(renewed),
+  };
+  const authenticatedAt = Number.isNaN(signedIn) ? undefined : finite(signedIn);
+  return { ...times, authenticatedAt };
+}
+
+function finite(value: number | undefined): number {
+  if (Number.isFinite(value)) return value as number;
+  throw new TypeError("not a number");
+}
+
+function textOf(text: string | null): string | undefined {
+  return text === null ? undefined : unescaped(text);
+}
+
+function previousOf(
+  secretHash: string | null,
+  family: string | null,
+  untilText: string | null,
+): SessionRecord["previous"] {
+  if (secretHash === null && family === null && untilText === null) {
+    return undefined;
+  }
+  const until = parseUntil(untilText ?? "");
+  if (secretHash === null || family === null || until === undefined) {
+    throw new TypeError("not a previous secret");
+  }
+  return { secretHash, family, until };
 }

@@ -1,69 +1,329 @@
-import type { NewSessionRecord, SessionChange } from "../../core/provider.ts";
+/** The statements that a `PostgresProvider` sends, and their parameters. */
+import type {
+  Guard,
+  NewSessionRecord,
+  SessionChange,
+  TokenState,
+} from "../../core/provider.ts";
+import { untilText } from "../../core/store/record.ts";
 import type { PostgresParam } from "./client.ts";
-import { encodeData, escaped, escapedIfAny } from "./row.ts";
+import { columnsOf, encodeData, escaped, TYPES } from "./row.ts";
 
 /** The layout of the table that this module reads and writes. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
+
+/** Where the values that decide about a life come from. */
+interface Lifetime {
+  readonly accessed_at: string;
+  readonly idle_timeout: string;
+  readonly authenticated_at: string;
+  readonly created_at: string;
+  readonly absolute_timeout: string;
+}
+
+const KEPT: Lifetime = {
+  accessed_at: "kept.accessed_at",
+  idle_timeout: "kept.idle_timeout",
+  authenticated_at: "kept.authenticated_at",
+  created_at: "kept.created_at",
+  absolute_timeout: "kept.absolute_timeout",
+};
+
+/** What a change can replace of that. */
+const DEADLINE = ["idle_timeout", "absolute_timeout", "authenticated_at"];
+
+function beginOf({ authenticated_at, created_at }: Lifetime): string {
+  return `coalesce(${authenticated_at}, ${created_at})`;
+}
 
 /**
- * A session as one JSON text: numbers arrive as numbers and names as they are,
- * whatever the client does with columns.
+ * Seconds as milliseconds. A sum or a product that overflows is an error of the
+ * whole statement, so that one damaged row would fail the lists of all.
  */
-export const SESSION = `json_build_array(id, version, secret_hash, renewed_at,
-previous_hash, previous_expires_at, principal, label, authenticated_at,
-fingerprint, created_at, accessed_at, expires_at, idle_timeout,
-absolute_timeout, persistent, data)::text`;
+function millisecondsOf(timeout: string): string {
+  return `least(greatest(${timeout}, -1e100), 1e100) * 1000`;
+}
 
-/** The live row `$1` at the instant `$2`, if `$3` is a secret that opens it. */
-export const GUARD = `kept.id = $1 AND kept.expires_at > $2 AND (
-  kept.secret_hash = $3 OR
-  kept.previous_hash = $3 AND kept.previous_expires_at > $2
-)`;
+/** `expiryOf` of `core/store/record.ts`. */
+function expirySql(from: Lifetime): string {
+  return `least(${from.accessed_at} + ${millisecondsOf(from.idle_timeout)}, ${
+    beginOf(from)
+  } + ${millisecondsOf(from.absolute_timeout)})`;
+}
 
-/**
- * Locks the row first: an update alone would tell "gone" from "conflict" by the
- * row as it was when the statement began, and not by the one that it waited for.
- */
-export function guardedByVersion(
+/** `isLive` of `core/store/record.ts`, of the row `kept` at an instant. */
+export function liveSql(now: string): string {
+  const begin = beginOf(KEPT);
+  return `(${now}::float8 < ${
+    expirySql(KEPT)
+  } AND ${begin} - ${now}::float8 < ${millisecondsOf(KEPT.absolute_timeout)})`;
+}
+
+/** Files a row under the deadline that it has. */
+const REFILED: string = expirySql(KEPT);
+
+/** Parameters by number, as they are needed. */
+class Params {
+  readonly values: PostgresParam[] = [];
+
+  /** The placeholder of one more value. */
+  bind(value: PostgresParam): string {
+    return `$${this.values.push(value)}`;
+  }
+}
+
+/** An update of one session, judged on the row as it is once it is locked. */
+export function updateOf(
   table: string,
-  assignments: string,
-  expected: string,
-): string {
-  return `WITH found AS (
-  SELECT id, version FROM ${table} AS kept WHERE ${GUARD} FOR NO KEY UPDATE
+  id: string,
+  change: SessionChange,
+  guard: Guard,
+  now: number,
+): { readonly text: string; readonly values: PostgresParam[] } {
+  const params = new Params();
+  const found = `kept.id = ${params.bind(escaped(id))}`;
+  const instant = params.bind(now);
+  const { family, principal, ...rest } = partsOf(guard);
+  const owner = conditions(params, [family, principal]);
+  const state = conditions(params, Object.values(rest));
+  const assignments = assignmentsOf(params, change, `${instant}::float8`);
+  const where = `${found} AND ${liveSql(instant)} AND ${owner}`;
+  const text = state === "true"
+    ? `UPDATE ${table} AS kept SET ${assignments} WHERE ${where} RETURNING 'done'`
+    // An update alone would tell "gone" from "conflict" by the row as it was
+    // when the statement began, and not by the one that it waited for.
+    : `WITH found AS (
+  SELECT kept.id, ${state} AS is_met FROM ${table} AS kept WHERE ${where}
+  FOR NO KEY UPDATE
 ), changed AS (
   UPDATE ${table} AS kept SET ${assignments}
-  FROM found WHERE kept.id = found.id AND found.version = ${expected}
+  FROM found WHERE kept.id = found.id AND found.is_met
   RETURNING 1
 )
 SELECT CASE WHEN EXISTS (SELECT FROM changed) THEN 'done' ELSE 'conflict' END
 FROM found`;
+  return { text, values: params.values };
+}
+
+/** The end of one session, if its row meets the guard once it is locked. */
+export function endOf(
+  table: string,
+  id: string,
+  guard: Guard,
+  now: number,
+): { readonly text: string; readonly values: PostgresParam[] } {
+  const params = new Params();
+  const found = `kept.id = ${params.bind(escaped(id))}`;
+  const isLive = liveSql(params.bind(now));
+  const isMet = conditions(params, Object.values(partsOf(guard)));
+  const text = `WITH found AS (
+  SELECT kept.id, ${isLive} AS is_live, ${isMet} AS is_met
+  FROM ${table} AS kept WHERE ${found} FOR UPDATE
+), ended AS (
+  DELETE FROM ${table} AS kept USING found
+  WHERE kept.id = found.id AND found.is_met RETURNING 1
+)
+SELECT CASE WHEN NOT is_live THEN 'absent'
+WHEN EXISTS (SELECT FROM ended) THEN 'done' ELSE 'refused' END FROM found`;
+  return { text, values: params.values };
+}
+
+/** How many sessions that were touched one collection files anew at most. */
+const MOST_REFILED = 10_000;
+
+/*
+ * Rows are found again by `ctid`, which costs the same whatever the statistics
+ * say: just after a large table was emptied, a join or a look-up by id compares
+ * each row with every other. What a row must be is asked twice, because two
+ * partitions of a table can have the same `ctid`.
+ */
+
+/** The removal of at most `$2` rows that are not live at `$1`; answers ids. */
+export function collectionOf(table: string): string {
+  const isLive = liveSql("$1");
+  return `WITH refiled AS (
+  UPDATE ${table} AS kept SET collect_at = ${REFILED} WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM ${table} AS kept
+    WHERE collect_at <= $1::float8 AND ${isLive}
+    ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
+  ))
+)
+DELETE FROM ${table} AS kept WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM ${table} AS kept
+  WHERE collect_at <= $1::float8 AND NOT ${isLive}
+  ORDER BY collect_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)) AND NOT ${isLive} RETURNING id`;
+}
+
+/** Whose sessions are removed but one, or `undefined` for all there are. */
+export interface Removal {
+  readonly principal: string;
+  readonly except: string | undefined;
+}
+
+/**
+ * The removal of rows in the order of their ids, or two nodes could deadlock.
+ * It answers how many rows were found and how many of those are removed: one
+ * that was written while it was waited for is at a place that this statement
+ * does not see.
+ */
+export function removalOf(
+  table: string,
+  removal: Removal | undefined,
+): { readonly text: string; readonly values: PostgresParam[] } {
+  const params = new Params();
+  let found = "true";
+  let removed = "true";
+  if (removal !== undefined) {
+    const { principal, except } = removal;
+    const whose = `${params.bind(escaped(principal))}::text`;
+    const spared = except === undefined ? null : escaped(except);
+    const isOther = `id IS DISTINCT FROM ${params.bind(spared)}::text`;
+    found = `principal = ${whose} AND ${isOther}`;
+    // Not by "=", or an index could take the place of ctid.
+    removed = `principal IS NOT DISTINCT FROM ${whose} AND ${isOther}`;
+  }
+  const text = `WITH found AS (
+  SELECT ctid AS place FROM ${table} WHERE ${found} ORDER BY id FOR UPDATE
+), removed AS (
+  DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT place FROM found))
+  AND ${removed} RETURNING 1
+)
+SELECT json_build_array((SELECT count(*) FROM found),
+(SELECT count(*) FROM removed))::text`;
+  return { text, values: params.values };
+}
+
+/** What has to be equal, by SQL; `undefined` for what is not asked. */
+type Expected = Readonly<Record<string, PostgresParam | undefined>>;
+
+/** Each part of a guard: a new one does not compile until it is here. */
+function partsOf(guard: Guard): { [Key in keyof Required<Guard>]: Expected } {
+  const { family, principal, token, version, binding } = guard;
+  return {
+    family: { "kept.family": family },
+    principal: {
+      "kept.principal": principal === undefined
+        ? undefined
+        : escaped(principal),
+    },
+    token: {
+      "kept.secret_hash": token?.secretHash,
+      "kept.previous_until": token && untilOf(token),
+    },
+    version: { "kept.version": version },
+    binding: {
+      "kept.binding": typeof binding === "string" ? escaped(binding) : binding,
+    },
+  };
+}
+
+function untilOf({ until }: TokenState): string | null {
+  return until === undefined ? null : untilText(until);
+}
+
+/** True or false, and never unknown. */
+function conditions(params: Params, parts: readonly Expected[]): string {
+  const all = parts.flatMap((part) => Object.entries(part))
+    .filter(([, value]) => value !== undefined)
+    .map(([sql, value]) => {
+      const type = typeof value === "number" ? "bigint" : "text";
+      const placeholder = `${params.bind(value ?? null)}::${type}`;
+      return `${sql} IS NOT DISTINCT FROM ${placeholder}`;
+    });
+  return all.length === 0 ? "true" : `(${all.join(" AND ")})`;
+}
+
+function assignmentsOf(
+  params: Params,
+  change: SessionChange,
+  now: string,
+): string {
+  const columns = columnsOf(change);
+  const assigned: Record<string, string> = { version: "kept.version + 1" };
+  if (change.isUse !== false) {
+    assigned["accessed_at"] = `greatest(kept.accessed_at, ${now})`;
+  }
+  for (const [name, value] of Object.entries(columns)) {
+    assigned[name] = `${params.bind(value)}::${typeOf(name)}`;
+  }
+  const lifetime: Lifetime = { ...KEPT, ...assigned };
+  // An update of an indexed column is dear, and most move no deadline back.
+  const isDeadlineMoved = DEADLINE.some((name) => Object.hasOwn(columns, name));
+  if (isDeadlineMoved) {
+    assigned["collect_at"] = `least(kept.collect_at, ${expirySql(lifetime)})`;
+  }
+  const data = dataExpression(change, (value) => params.bind(value));
+  if (data !== "kept.data") assigned["data"] = data;
+  return Object.entries(assigned)
+    .map(([name, sql]) => `${name} = ${sql}`).join(", ");
+}
+
+function typeOf(name: string): string {
+  const type = TYPES[name as keyof typeof TYPES];
+  return type.replace(/ NOT NULL| COLLATE .*/, "");
+}
+
+/** The data with some keys less and some more, merged by the server. */
+function dataExpression(
+  { set, delete: removed = [] }: SessionChange,
+  bind: (value: PostgresParam) => string,
+): string {
+  let data = "kept.data";
+  if (removed.length > 0) {
+    // What is escaped already is quoted in an array as it is in JSON.
+    const keys = removed.map((key) => JSON.stringify(escaped(key)));
+    data = `${data} - ${bind(`{${keys.join()}}`)}::text::text[]`;
+  }
+  if (set !== undefined && Object.keys(set).length > 0) {
+    data = `${data} || ${bind(encodeData(set))}::text::jsonb`;
+  }
+  return data;
+}
+
+/** The statement that inserts a new row, filed under its deadline. */
+export function insertionOf(
+  table: string,
+  id: string,
+  record: NewSessionRecord,
+): { readonly text: string; readonly values: PostgresParam[] } {
+  const params = new Params();
+  const row = {
+    version: 1,
+    created_at: record.createdAt,
+    accessed_at: record.accessedAt,
+    authenticated_at: null,
+    ...columnsOf(record),
+  };
+  const columns: Record<string, string> = {
+    id: `${params.bind(escaped(id))}::text`,
+  };
+  for (const [name, value] of Object.entries(row)) {
+    columns[name] = `${params.bind(value)}::${typeOf(name)}`;
+  }
+  // Text is what every client can send.
+  columns["data"] = `${params.bind(encodeData(record.data))}::text::jsonb`;
+  const given = Object.entries(columns)
+    .map(([name, sql]) => `${sql} AS ${name}`);
+  const text = `INSERT INTO ${table} (${
+    Object.keys(columns).join()
+  }, collect_at)
+SELECT kept.*, ${REFILED} FROM (SELECT ${given.join(", ")}) AS kept
+ON CONFLICT (id) DO NOTHING RETURNING 'created'`;
+  return { text, values: params.values };
 }
 
 export function schemaOf(table: string): string {
   // Instants are doubles, as in JavaScript: a clock may have fractions.
+  const columns = Object.entries(TYPES)
+    .map(([name, type]) => `  ${name} ${type}`).join(",\n");
   return `CREATE TABLE ${table} (
   id text COLLATE "C" PRIMARY KEY,
-  version bigint NOT NULL,
-  secret_hash text NOT NULL,
-  renewed_at double precision NOT NULL,
-  previous_hash text,
-  previous_expires_at double precision,
-  principal text COLLATE "C",
-  label text,
-  authenticated_at double precision,
-  fingerprint text,
-  created_at double precision NOT NULL,
-  accessed_at double precision NOT NULL,
-  expires_at double precision NOT NULL,
-  collect_at double precision NOT NULL,
-  idle_timeout double precision NOT NULL,
-  absolute_timeout double precision NOT NULL,
-  persistent boolean NOT NULL,
-  data jsonb NOT NULL
+${columns},
+  collect_at double precision NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX ON ${table} (collect_at);
-CREATE INDEX ON ${table} USING hash (principal);
+CREATE INDEX ON ${table} (principal);
 COMMENT ON TABLE ${table} IS '${commentOf(SCHEMA_VERSION)}';
 `;
 }
@@ -82,101 +342,6 @@ export function creationOf(table: string): string {
 ${schemaOf(table)}EXCEPTION
 WHEN duplicate_table OR duplicate_object OR unique_violation THEN NULL;
 END $body$`;
-}
-
-/** The columns of a new row with their values. */
-export function insertion(id: string, record: NewSessionRecord) {
-  const row: Record<string, PostgresParam> = {
-    id: escaped(id),
-    version: 1,
-    created_at: record.createdAt,
-    accessed_at: record.accessedAt,
-    expires_at: record.expiresAt,
-    collect_at: record.expiresAt,
-    data: encodeData(record.data),
-    ...columnsOf(record),
-  };
-  const names = Object.keys(row);
-  return {
-    columns: names.join(),
-    params: Object.values(row),
-    values: names.map((name, index) => placeholder(name, index + 1)).join(),
-  };
-}
-
-/** The columns of an updated row, and the version to compare with, if any. */
-export function alteration(
-  params: PostgresParam[],
-  change: SessionChange,
-  version: number | undefined,
-) {
-  const bind = (name: string, value: PostgresParam) =>
-    placeholder(name, params.push(value));
-  const expiresAt = bind("expires_at", change.expiresAt);
-  const assignments = [
-    "version = kept.version + 1",
-    "accessed_at = $2",
-    `expires_at = ${expiresAt}`,
-    `collect_at = least(kept.collect_at, ${expiresAt})`,
-  ];
-  for (const [name, value] of Object.entries(columnsOf(change))) {
-    assignments.push(`${name} = ${bind(name, value)}`);
-  }
-  const data = dataExpression(change, bind);
-  if (data !== "kept.data") assignments.push(`data = ${data}`);
-  return {
-    params,
-    assignments: assignments.join(", "),
-    expected: version === undefined ? undefined : bind("version", version),
-  };
-}
-
-/** The data with some keys less and some more, merged by the server. */
-function dataExpression(
-  { set, delete: removed = [] }: SessionChange,
-  bind: (name: string, value: PostgresParam) => string,
-): string {
-  let data = "kept.data";
-  if (removed.length > 0) {
-    // What is escaped already is quoted in an array as it is in JSON.
-    const keys = removed.map((key) => JSON.stringify(escaped(key)));
-    data = `${data} - ${bind("keys", `{${keys.join()}}`)}`;
-  }
-  if (set !== undefined && Object.keys(set).length > 0) {
-    data = `${data} || ${bind("data", encodeData(set))}`;
-  }
-  return data;
-}
-
-/** A parameter in the type of its column; text is what every client can send. */
-function placeholder(name: string, position: number): string {
-  if (name === "data") return `$${position}::text::jsonb`;
-  return name === "keys" ? `$${position}::text::text[]` : `$${position}`;
-}
-
-/** The columns of those fields that a record or a change gives. */
-function columnsOf(
-  source: Partial<SessionChange>,
-): Record<string, PostgresParam> {
-  const { previous } = source;
-  const columns = {
-    secret_hash: source.secretHash,
-    renewed_at: source.renewedAt,
-    previous_hash: previous && previous.secretHash,
-    previous_expires_at: previous && previous.expiresAt,
-    principal: escapedIfAny(source.principal),
-    label: escapedIfAny(source.label),
-    authenticated_at: source.authenticatedAt,
-    fingerprint: escapedIfAny(source.fingerprint),
-    idle_timeout: source.idleTimeout,
-    absolute_timeout: source.absoluteTimeout,
-    persistent: source.persistent,
-  };
-  const given: Record<string, PostgresParam> = {};
-  for (const [name, value] of Object.entries(columns)) {
-    if (value !== undefined) given[name] = value;
-  }
-  return given;
 }
 
 /** A table's name in SQL, each part in quotes. */

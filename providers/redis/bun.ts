@@ -1,3 +1,4 @@
+/** The client that Bun has, as a sender. */
 import type { RedisSender } from "./client.ts";
 
 /** The parts of Bun's built-in client that are used. */

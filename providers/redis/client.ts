@@ -1,5 +1,9 @@
+/** One way to talk to every known client, on one server or a cluster. */
+import { setTimeout } from "node:timers/promises";
 import type { Awaitable } from "../../core/provider.ts";
+import { type Send, textOf } from "./reply.ts";
 import type { Script } from "./scripts.ts";
+import { clusterMark, serverMark, UNSETTLED } from "./topology.ts";
 
 /**
  * The least that a client must be able to do, and all that Bun's does here:
@@ -34,8 +38,6 @@ export interface SendCommandClient {
 
 /** A client of any of the known kinds. */
 export type RedisClient = RedisSender | IoRedisClient | SendCommandClient;
-
-type Send = (command: string, args: string[]) => Promise<unknown>;
 
 /** One of the servers of a cluster. */
 interface Node {
@@ -83,6 +85,19 @@ export class Connection {
     this.nodes = nodesOf(shape);
   }
 
+  /** Reads a string: what is none becomes a text that is no session. */
+  async text(
+    command: "GET" | "GETRANGE",
+    args: string[],
+  ): Promise<string | undefined> {
+    try {
+      return textOf(await this.send(command, args));
+    } catch (error) {
+      if (tells(error, "WRONGTYPE")) return NO_SESSION;
+      throw error;
+    }
+  }
+
   /** Runs a script on the one key that it works on. */
   async run(
     { source, sha }: Script,
@@ -92,36 +107,90 @@ export class Connection {
     try {
       return await this.send("EVALSHA", [sha, "1", key, ...args]);
     } catch (error) {
-      if (!isUnknownScript(error)) throw error;
+      if (!tells(error, "NOSCRIPT")) throw error;
       return await this.send("EVAL", [source, "1", key, ...args]);
     }
   }
 
   /**
-   * Looks through some of the keys, one node of a cluster after the other.
+   * Looks through some of the keys with a prefix, one node of a cluster after the
+   * other, and through all of them again if keys changed hands meanwhile.
    *
    * @param cursor `next` of the call before; `undefined` for the first one.
+   * @throws If the servers change all the time.
    */
   async scan(
-    pattern: string,
+    prefix: string,
     cursor: string | undefined,
     count: number,
   ): Promise<KeyPage> {
     const nodes = await this.nodes?.() ?? [{ name: "", send: this.send }];
     nodes.sort((a, b) => a.name < b.name ? -1 : 1);
+    const [round = "1", mark = await this.#mark(), name = "", place = "0"] =
+      cursor?.split(" ") ?? [];
     // A node may be gone since then: the one behind it is looked at whole.
-    const [name = "", place = "0"] = cursor?.split(" ") ?? [];
     const node = nodes.find((candidate) => candidate.name >= name);
-    if (node === undefined) return { keys: [], next: undefined };
+    if (node === undefined) {
+      return { keys: [], next: await this.#nextRound(prefix, round, mark) };
+    }
     const from = node.name === name ? place : "0";
+    const pattern = `${escaped(prefix)}*`;
     const args = [from, "MATCH", pattern, "COUNT", String(count)];
-    const [next, keys] = await node.send("SCAN", args) as [unknown, unknown[]];
+    const [reply, found] = await node.send("SCAN", args) as [
+      unknown,
+      unknown[],
+    ];
+    const keys = found.map((key) => textOf(key) as string);
+    const next = nextPlace(node.name, textOf(reply) as string, nodes);
     return {
-      keys: keys.map((key) => textOf(key) as string),
-      next: nextPlace(node.name, textOf(next) as string, nodes),
+      keys,
+      next: next === undefined
+        ? await this.#nextRound(prefix, round, mark)
+        : `${round} ${mark} ${next}`,
     };
   }
+
+  /** Tells whether keys may have changed hands since. */
+  async #mark(): Promise<string> {
+    const nodes = await this.nodes?.();
+    return nodes === undefined
+      ? await serverMark(this.send)
+      : await clusterMark(nodes.map(({ send }) => send));
+  }
+
+  /** The beginning of another round, if one is needed. */
+  async #nextRound(
+    prefix: string,
+    round: string,
+    mark: string,
+  ): Promise<string | undefined> {
+    const present = await this.#mark();
+    if (present === mark && present !== UNSETTLED) return undefined;
+    if (Number(round) >= MAX_ROUNDS) {
+      throw new Error(
+        `Cannot go through all sessions: the servers changed in each of ${MAX_ROUNDS} rounds: try again when they have settled`,
+      );
+    }
+    await setTimeout(PAUSE);
+    // Whoever is redirected learns what there is now.
+    await Promise.all(
+      PROBES.map((probe) => this.send("EXISTS", [prefix + probe])),
+    );
+    return `${Number(round) + 1} ${await this.#mark()}`;
+  }
 }
+
+/** Said of a list, a hash or the like in the place of a session. */
+const NO_SESSION = "no session";
+
+/** How often all keys are looked through if servers change meanwhile. */
+const MAX_ROUNDS = 5;
+
+/** How long they are given to settle in between, in milliseconds. */
+const PAUSE = 100;
+
+/** Ends of keys that are spread over a cluster. */
+const PROBES: readonly string[] = Array.from("0123456789abcdef");
 
 /** Some of the keys, and where the next ones are. */
 interface KeyPage {
@@ -139,13 +208,9 @@ function nextPlace(
   return following === undefined ? undefined : `${following.name} 0`;
 }
 
-/** What the server said, as text; `undefined` for nothing. */
-export function textOf(reply: unknown): string | undefined {
-  if (typeof reply === "string") return reply;
-  if (reply === null || reply === undefined) return undefined;
-  return reply instanceof Uint8Array
-    ? new TextDecoder().decode(reply)
-    : String(reply);
+/** A text as a pattern that matches nothing else. */
+function escaped(text: string): string {
+  return text.replace(/[\\*?[\]]/g, "\\$&");
 }
 
 function senderOf(client: Shape): Send {
@@ -224,6 +289,7 @@ function keyOf(command: string, args: readonly string[]): string {
   return args[command.startsWith("EVAL") ? 2 : 0] as string;
 }
 
-function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("NOSCRIPT");
+/** Whether an error is the server's of this kind. */
+function tells(error: unknown, kind: string): boolean {
+  return error instanceof Error && error.message.includes(kind);
 }

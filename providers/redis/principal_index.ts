@@ -1,27 +1,41 @@
+/** Which sessions a principal has. */
 import type { UpdateResult } from "../../core/provider.ts";
 import { digest } from "../../core/secret/token.ts";
-import { type Connection, textOf } from "./client.ts";
+import type { Connection } from "./client.ts";
 import { corruptRecord, readPrincipal } from "./record_text.ts";
+import { textOf } from "./reply.ts";
 import { type Coverage, timeToLive } from "./script_args.ts";
-import { INDEX, REPAIR } from "./scripts.ts";
+import { INDEX } from "./scripts.ts";
 
-const DAY = 86_400_000;
+/**
+ * How much longer an entry stays at least than its session, in milliseconds, and
+ * how far the clocks of the servers in a cluster may differ.
+ */
+const MARGIN = 3_600_000;
 
 /** How often a write looks for its session under yet another principal. */
 const MAX_ATTEMPTS = 10;
 
+/** When a session ends. All are milliseconds since the Unix epoch. */
+interface Life {
+  /** If nobody uses it any more. */
+  readonly deadline: number;
+  /** However much it is used. */
+  readonly latest: number;
+  readonly now: number;
+}
+
 /** A write to a session. */
 interface SessionWrite {
   readonly id: string;
-  /** When the session is to end, in milliseconds since the Unix epoch. */
-  readonly expiresAt: number;
   /** In milliseconds since the Unix epoch. */
   readonly now: number;
 }
 
 /**
- * Which sessions a principal has: one hash of their ids. What it names is only
- * where to look, since a session may have ended or changed hands.
+ * A sorted set of a principal's sessions by the instant at which the entry ends.
+ * What it names is only where to look, since a session may have ended or changed
+ * hands. An entry takes time in the logarithm of those there.
  */
 export class PrincipalIndex {
   readonly #redis: Connection;
@@ -35,15 +49,16 @@ export class PrincipalIndex {
 
   /**
    * Puts a session into its principal's index, before it becomes theirs and for
-   * much longer than it lives, so that a touch need not do it again.
+   * longer than it lives, so that a touch need not do it again.
    */
   async cover(
-    { id, expiresAt, now }: SessionWrite,
+    id: string,
     principal: string,
+    { deadline, latest, now }: Life,
   ): Promise<Coverage> {
-    const until = expiresAt + Math.max(expiresAt - now, DAY);
-    // The clocks of the servers in a cluster may differ by up to the extra day.
-    const lifetime = timeToLive(until + DAY, now);
+    const longer = deadline + Math.max(deadline - now, MARGIN);
+    const until = Math.min(longer, latest);
+    const lifetime = timeToLive(until + MARGIN, now);
     await this.#redis.run(INDEX, this.#keyOf(principal), [id, lifetime]);
     return { principal, until };
   }
@@ -60,13 +75,17 @@ export class PrincipalIndex {
     session: SessionWrite & { readonly coverage: Coverage | undefined },
     write: (coverage: Coverage | undefined) => Promise<unknown>,
   ): Promise<UpdateResult> {
+    const { id, now } = session;
     let { coverage } = session;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const reply = textOf(await write(coverage));
       if (isResult(reply)) return reply;
-      if (reply?.startsWith("index") !== true) throw corruptRecord();
-      const principal = readPrincipal(reply.slice("index".length));
-      coverage = await this.cover(session, principal);
+      const asked = /^index(\d+) (\d+) (.*)$/s.exec(reply ?? "");
+      const [, deadline, latest, text = ""] = asked ?? [];
+      const principal = readPrincipal(text);
+      if (principal === undefined) throw corruptRecord(id);
+      const life = { deadline: Number(deadline), latest: Number(latest), now };
+      coverage = await this.cover(id, principal, life);
     }
     throw new Error(
       `Cannot write session: its principal changed ${MAX_ATTEMPTS} times meanwhile`,
@@ -75,22 +94,14 @@ export class PrincipalIndex {
 
   /** The ids that the index of a principal names, in no order. */
   async idsOf(principal: string): Promise<string[]> {
-    const key = this.#keyOf(principal);
-    const ids = await this.#redis.send("HKEYS", [key]) as unknown[];
+    const args = [this.#keyOf(principal), "0", "-1"];
+    const ids = await this.#redis.send("ZRANGE", args) as unknown[];
     return ids.map((id) => textOf(id) as string);
   }
 
   /** Forgets sessions that are no more; an id never comes back. */
   remove(principal: string, ids: readonly string[]): Promise<unknown> {
-    return this.#redis.send("HDEL", [this.#keyOf(principal), ...ids]);
-  }
-
-  /**
-   * Forgets sessions that are not the principal's, but none whose entry is so
-   * recent that it may be about to become theirs.
-   */
-  repair(principal: string, ids: readonly string[]): Promise<unknown> {
-    return this.#redis.run(REPAIR, this.#keyOf(principal), ids);
+    return this.#redis.send("ZREM", [this.#keyOf(principal), ...ids]);
   }
 
   /** A principal may be of any length and characters, and is nobody's business. */

@@ -1,54 +1,26 @@
+/** Opens the database of a `SqliteProvider`, with its table and statements. */
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { SessionError } from "../../core/errors.ts";
-import { COLUMNS } from "./row.ts";
-
-/** What a `SqliteProvider` binds to a statement. */
-export type SqliteParameter = string | number | bigint | null;
-
-/** What a `SqliteProvider` needs of a prepared statement. */
-export interface SqliteStatement {
-  /** Runs a statement that returns no rows. */
-  run(
-    ...parameters: SqliteParameter[]
-  ): { readonly changes: number | bigint };
-  /** The first row as an object, or `undefined` or `null`. */
-  get(...parameters: SqliteParameter[]): unknown;
-  /** Every row as an object. */
-  all(...parameters: SqliteParameter[]): unknown[];
-  /** Makes every row an array of its columns; used where it is there. */
-  setReturnArrays?(enabled: boolean): void;
-}
-
-/**
- * What a `SqliteProvider` needs of a database: a `DatabaseSync` of `node:sqlite`
- * has it, and so has a `Database` of `bun:sqlite`.
- */
-export interface SqliteDatabase {
-  /** Runs statements that return no rows and take no parameters. */
-  exec(sql: string): unknown;
-  /** Prepares one statement. */
-  prepare(sql: string): SqliteStatement;
-}
-
-/** Where the sessions are, and how long to wait for them. */
-export type Source =
-  | { readonly path: string; readonly busyTimeout: number }
-  | {
-    readonly database: SqliteDatabase;
-    readonly busyTimeout: number | undefined;
-  };
+import type {
+  Row,
+  SqliteDatabase,
+  SqliteParameter,
+  SqliteStatement,
+} from "./driver.ts";
+import { SCHEMA_TABLE, type Source } from "./source.ts";
+import { STATEMENTS, TABLE } from "./statements.ts";
 
 /** A database whose table is there, with every statement prepared. */
 export interface Opened extends Statements {
   /** The database, if it was opened here. */
-  readonly file?: DatabaseSync;
+  readonly file: DatabaseSync | undefined;
   /** The same, if it has a write-ahead log. */
-  readonly log?: DatabaseSync | undefined;
+  readonly log: DatabaseSync | undefined;
 }
 
 type Statements = {
-  readonly [name in keyof typeof STATEMENTS]: SqliteStatement;
+  readonly [name in keyof typeof STATEMENTS]: Statement;
 };
 
 /**
@@ -60,108 +32,63 @@ const CHECKPOINT_PAGES = 250;
 /** The most memory that pages of the file take in a provider. */
 const CACHE_KIB = 16_384;
 
-/** The longest time to wait for a lock, in seconds: 2^31 - 1 ms. */
-const MAX_BUSY_TIMEOUT = 2_147_483;
-
 /** The version of the tables that this file makes and understands. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
-/** The table of one file that says which version its other tables have. */
-export const SCHEMA_TABLE = "cloakroom_session_schema";
+/** A prepared statement that makes its table anew if somebody has dropped it. */
+export class Statement {
+  readonly #prepared: SqliteStatement;
+  readonly #makeTable: () => void;
+
+  constructor(prepared: SqliteStatement, makeTable: () => void) {
+    // Objects take longer to make than arrays; not every driver has the choice.
+    prepared.setReturnArrays?.(true);
+    this.#prepared = prepared;
+    this.#makeTable = makeTable;
+  }
+
+  /** How many rows it changed. */
+  run(...parameters: SqliteParameter[]): number {
+    return Number(this.#tried(() => this.#prepared.run(...parameters)).changes);
+  }
+
+  /** The first row. */
+  get(...parameters: SqliteParameter[]): Row | undefined {
+    const row = this.#tried(() => this.#prepared.get(...parameters));
+    return row ? toRow(row) : undefined;
+  }
+
+  /** Every row. */
+  all(...parameters: SqliteParameter[]): Row[] {
+    return this.#tried(() => this.#prepared.all(...parameters)).map(toRow);
+  }
+
+  #tried<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      if (!says(error, "no such table")) throw error;
+      this.#makeTable();
+      return call();
+    }
+  }
+}
+
+function toRow(row: unknown): Row {
+  return Array.isArray(row) ? row : Object.values(row as object);
+}
 
 /**
- * Instants and timeouts are REAL because clocks and timeouts may have
- * fractions; SQLite stores whole ones as integers all the same. What a touch
- * changes keeps its length, so that SQLite overwrites it where it is and leaves
- * the pages with the data alone; for the same reason the index is not on the
- * deadline but on one that the session had once, `collect_at`, which `gc` brings
- * up to date when it comes to it. Texts that can hold any character are stored as
- * JSON, since drivers lose NUL and lone surrogates.
+ * Opens a database, and makes its table if it is not there.
  *
- * The rowid is a hash of the id, so that a session is found by a single search,
- * where an index on the id would take a second one. A table without rowid would
- * hold long rows in the inner nodes of its tree, which makes it a deep one.
+ * @throws {SessionError} If the table is of another version.
  */
-const TABLE = `
-CREATE TABLE "@" (
-  key INTEGER PRIMARY KEY,
-  id TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  accessed_at REAL NOT NULL,
-  expires_at REAL NOT NULL,
-  collect_at REAL NOT NULL,
-  secret_hash TEXT NOT NULL,
-  renewed_at REAL NOT NULL,
-  previous_hash TEXT,
-  previous_expires_at REAL,
-  created_at REAL NOT NULL,
-  idle_timeout REAL NOT NULL,
-  absolute_timeout REAL NOT NULL,
-  persistent INTEGER NOT NULL,
-  authenticated_at REAL,
-  principal TEXT,
-  label TEXT,
-  fingerprint TEXT,
-  data TEXT NOT NULL
-) STRICT;
-CREATE INDEX "@_collect_at" ON "@" (collect_at);
-CREATE INDEX "@_principal" ON "@" (principal) WHERE principal IS NOT NULL;
-`;
-
-const UPDATE = `UPDATE "@" SET version = version + 1, accessed_at = ?,
-  expires_at = ?, data = json_patch(data, ?)`;
-
-/** The braces: json_patch() would take any other JSON for an empty object. */
-const GUARD = `WHERE key = ? AND id = ? AND expires_at > ?
-  AND (secret_hash = ? OR (previous_hash = ? AND previous_expires_at > ?))
-  AND (? IS NULL OR version = ?) AND substr(data, 1, 1) = '{'`;
-
-/** Takes keys as an array in JSON, since there may be any number of them. */
-const CHOSEN = "WHERE key IN (SELECT value FROM json_each(?))";
-
-const STATEMENTS = {
-  create: `INSERT INTO "@" (key, id, collect_at, ${COLUMNS})
-    VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO NOTHING`,
-  read: `SELECT ${COLUMNS} FROM "@"
-    WHERE key = ? AND id = ? AND expires_at > ?`,
-  updateData: `${UPDATE} ${GUARD} AND collect_at <= ?`,
-  updateAll: `${UPDATE},
-    collect_at = min(collect_at, ?),
-    secret_hash = coalesce(?, secret_hash),
-    renewed_at = coalesce(?, renewed_at),
-    idle_timeout = coalesce(?, idle_timeout),
-    absolute_timeout = coalesce(?, absolute_timeout),
-    persistent = coalesce(?, persistent),
-    previous_hash = iif(?, ?, previous_hash),
-    previous_expires_at = iif(?, ?, previous_expires_at),
-    authenticated_at = iif(?, ?, authenticated_at),
-    principal = iif(?, ?, principal),
-    label = iif(?, ?, label),
-    fingerprint = iif(?, ?, fingerprint)
-    ${GUARD}`,
-  touch: `UPDATE "@" SET accessed_at = ?, expires_at = max(expires_at, ?)
-    WHERE key = ? AND id = ? AND expires_at > ?`,
-  destroy: `DELETE FROM "@" WHERE key = ? AND id = ?`,
-  due: `SELECT CAST(key AS TEXT), collect_at, expires_at > ? FROM "@"
-    WHERE collect_at <= ? AND (collect_at, key) > (?, ?)
-    ORDER BY collect_at, key LIMIT ?`,
-  refile: `UPDATE "@" SET collect_at = expires_at
-    ${CHOSEN} AND expires_at > ?`,
-  gc: `DELETE FROM "@" ${CHOSEN} AND expires_at <= ? RETURNING id`,
-  list: `SELECT ${COLUMNS}, id FROM "@" WHERE principal = ? AND expires_at > ?`,
-  scan: `SELECT ${COLUMNS}, id FROM "@"
-    WHERE key > ? AND expires_at > ? ORDER BY key LIMIT ?`,
-  destroyAll: `DELETE FROM "@" WHERE principal = ? AND id IS NOT ?`,
-  clear: `DELETE FROM "@"`,
-} as const;
-
 export function open(source: Source, table: string): Opened {
-  if ("database" in source) {
+  if (source.kind === "database") {
     const { database, busyTimeout } = source;
     if (busyTimeout !== undefined) setBusyTimeout(database, busyTimeout);
     makeTable(database, table);
-    return prepare(database, table);
+    return { ...prepare(database, table), file: undefined, log: undefined };
   }
   const { path, busyTimeout } = source;
   makePrivate(path);
@@ -179,13 +106,12 @@ export function open(source: Source, table: string): Opened {
 }
 
 function prepare(database: SqliteDatabase, table: string): Statements {
-  const statements: Record<string, SqliteStatement> = {};
-  for (const [name, sql] of Object.entries(STATEMENTS)) {
-    const statement = database.prepare(sql.replaceAll("@", table));
-    statement.setReturnArrays?.(true);
-    statements[name] = statement;
-  }
-  return statements as Statements;
+  const again = () => makeTable(database, table);
+  const statements = Object.entries(STATEMENTS).map(([name, sql]) => {
+    const prepared = database.prepare(sql.replaceAll("@", table));
+    return [name, new Statement(prepared, again)];
+  });
+  return Object.fromEntries(statements) as Statements;
 }
 
 /** Makes a new file one that only its owner reads, as what it holds asks for. */
@@ -198,19 +124,6 @@ function makePrivate(path: string): void {
   } catch (error) {
     if ((error as { code?: unknown }).code !== "EEXIST") throw error;
   }
-}
-
-export function checkBusyTimeout(seconds: number | undefined): void {
-  if (seconds === undefined) return;
-  if (typeof seconds !== "number") {
-    throw new TypeError(
-      `Cannot create SqliteProvider: busyTimeout must be a number of seconds: received ${typeof seconds}`,
-    );
-  }
-  if (seconds >= 0 && seconds <= MAX_BUSY_TIMEOUT) return;
-  throw new RangeError(
-    `Cannot create SqliteProvider: busyTimeout must be from 0 to ${MAX_BUSY_TIMEOUT} seconds: received ${seconds}`,
-  );
 }
 
 function setBusyTimeout(database: SqliteDatabase, seconds: number): void {
@@ -226,7 +139,7 @@ function hasLog(file: DatabaseSync, busyTimeout: number): boolean {
       return row?.["journal_mode"] === "wal";
     } catch (error) {
       // Of two that switch a new file at a time one fails without waiting.
-      if (performance.now() >= giveUpAt || !isBusy(error)) throw error;
+      if (performance.now() >= giveUpAt || !says(error, "locked")) throw error;
     }
   }
 }
@@ -239,8 +152,8 @@ function tune(log: DatabaseSync): void {
   );
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("locked");
+function says(error: unknown, text: string): boolean {
+  return error instanceof Error && error.message.includes(text);
 }
 
 /** Makes the table if it is not there, and refuses one that it does not know. */
@@ -254,8 +167,10 @@ function makeTable(database: SqliteDatabase, table: string): void {
       ) STRICT`,
     );
     const version = schemaVersion(database, table);
-    if (version === undefined) create(database, table);
-    else checkVersion(version, table);
+    if (version !== undefined) checkVersion(version, table);
+    if (version === undefined || !isThere(database, table)) {
+      create(database, table);
+    }
     database.exec("COMMIT");
   } catch (error) {
     rollBack(database);
@@ -273,10 +188,21 @@ function schemaVersion(
   return row?.version;
 }
 
+function isThere(database: SqliteDatabase, table: string): boolean {
+  const row = database
+    .prepare(
+      "SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type = 'table'",
+    )
+    .get(table);
+  return Boolean(row);
+}
+
 function create(database: SqliteDatabase, table: string): void {
   database.exec(TABLE.replaceAll("@", table));
   database
-    .prepare(`INSERT INTO ${SCHEMA_TABLE} (name, version) VALUES (?, ?)`)
+    .prepare(
+      `INSERT OR REPLACE INTO ${SCHEMA_TABLE} (name, version) VALUES (?, ?)`,
+    )
     .run(table, SCHEMA_VERSION);
 }
 

@@ -1,3 +1,5 @@
+/** What a collection of `SqliteProvider` does at a time. */
+
 /** A session whose turn to be looked at by `gc` has come. */
 export type Due = readonly [key: string, collectAt: number, isLive: number];
 
@@ -16,6 +18,7 @@ export const REFILED_AT_ONCE = 100;
  */
 export const MOST_REFILED = 10_000;
 
+/** The keys of those that have expired, or of those that have not. */
 export function keysOf(
   due: readonly Due[],
   state: "expired" | "live",

@@ -1,47 +1,103 @@
-import { decode, decodeParsed, encode } from "../../core/value/codec.ts";
+/** The columns of a session's row, and a row to a record and back. */
+import { decode, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type {
   NewSessionRecord,
-  SessionChange,
+  PreviousSecret,
   SessionRecord,
+  SessionSummary,
 } from "../../core/provider.ts";
-import {
-  emptyObject,
-  put,
-  type StoredData,
-  type StoredValue,
-} from "../../core/value/types.ts";
-import type { SqliteParameter } from "./database.ts";
+import { parseUntil, untilText } from "../../core/store/record.ts";
+import { fromData, toData } from "./data.ts";
+import type { Row, SqliteParameter } from "./driver.ts";
 
-/** A row's columns in the order of `COLUMNS`, and its id where it is listed. */
-export type Columns = readonly [
-  version: number,
-  accessedAt: number,
-  expiresAt: number,
-  secretHash: string,
-  renewedAt: number,
-  previousHash: string | null,
-  previousExpiresAt: number | null,
-  createdAt: number,
-  idleTimeout: number,
-  absoluteTimeout: number,
-  persistent: number,
-  authenticatedAt: number | null,
-  principal: string | null,
-  label: string | null,
-  fingerprint: string | null,
-  data: string,
-  id: string,
+/**
+ * The columns that hold each field of a record, with their types: a new field
+ * does not compile until it has some. What is long comes last, so that whatever
+ * does not need it does not read it.
+ *
+ * Instants and timeouts are REAL because clocks and timeouts may have
+ * fractions; SQLite stores whole ones as integers all the same. Texts that can
+ * hold any character are stored as JSON, since drivers lose NUL and lone
+ * surrogates.
+ */
+const HELD = {
+  version: { version: "INTEGER NOT NULL" },
+  accessedAt: { accessed_at: "REAL NOT NULL" },
+  createdAt: { created_at: "REAL NOT NULL" },
+  authenticatedAt: { authenticated_at: "REAL" },
+  idleTimeout: { idle_timeout: "REAL NOT NULL" },
+  absoluteTimeout: { absolute_timeout: "REAL NOT NULL" },
+  secretHash: { secret_hash: "TEXT NOT NULL" },
+  family: { family: "TEXT NOT NULL" },
+  renewedAt: { renewed_at: "REAL NOT NULL" },
+  previous: {
+    previous_hash: "TEXT",
+    previous_family: "TEXT",
+    previous_until: "TEXT",
+  },
+  persistent: { persistent: "INTEGER NOT NULL" },
+  principal: { principal: "TEXT" },
+  label: { label: "TEXT" },
+  fingerprint: { fingerprint: "TEXT" },
+  binding: { binding: "TEXT" },
+  data: { data: "TEXT NOT NULL" },
+} as const satisfies Record<keyof SessionRecord, Record<string, string>>;
+
+type Held = typeof HELD;
+
+/** A column that holds a field of a record, or a part of one. */
+type Column = {
+  [Field in keyof Held]: keyof Held[Field];
+}[keyof Held];
+
+const TYPES = Object.assign({}, ...Object.values(HELD)) as Record<
+  Column,
+  string
+>;
+
+/** The columns of a record, as a new table names them. */
+export const COLUMN_TYPES: string = Object.entries(TYPES)
+  .map(([column, type]) => `${column} ${type}`).join(",\n  ");
+
+const COLUMNS = Object.keys(TYPES) as Column[];
+
+/** The columns of a record, as a statement names them. */
+export const RECORD_COLUMNS: string = COLUMNS.join(", ");
+
+/** As many parameters. */
+export const RECORD_PARAMETERS: string = COLUMNS.map(() => "?").join(", ");
+
+/** Where each column is in a row of `RECORD_COLUMNS`. */
+const AT = positions(COLUMNS);
+
+/** Where the id is that a row of `RECORD_COLUMNS, id` ends with. */
+export const ID_AT: number = COLUMNS.length;
+
+/** The fields of a summary, named: a new one does not compile until it is. */
+type SummaryFields = {
+  [Key in keyof Required<Omit<SessionSummary, "id">>]: SessionSummary[Key];
+};
+
+const SUMMARY: readonly ["id", ...Column[]] = [
+  "id",
+  "label",
+  "authenticated_at",
+  "created_at",
+  "accessed_at",
+  "idle_timeout",
+  "absolute_timeout",
 ];
 
-/** Where the id is in `Columns`. */
-export const ID = 16;
+/** What a list needs of a row. */
+export const SUMMARY_COLUMNS: string = SUMMARY.join(", ");
 
-export const COLUMNS =
-  `version, accessed_at, expires_at, secret_hash, renewed_at,
-  previous_hash, previous_expires_at, created_at, idle_timeout,
-  absolute_timeout, persistent, authenticated_at, principal, label,
-  fingerprint, data`;
+const SUMMARY_AT = positions(SUMMARY);
+
+function positions<T extends string>(columns: readonly T[]): Record<T, number> {
+  const entries = columns.map((column, index) => [column, index]);
+  return Object.fromEntries(entries) as Record<T, number>;
+}
 
 const words = new Uint32Array(2);
 const joined = new BigInt64Array(words.buffer);
@@ -67,164 +123,138 @@ export function keyOf(id: string): bigint {
 /** Less than the key of any session. */
 export const BEFORE_ALL_KEYS = -1n;
 
-/** The columns of a new row, in the order of `COLUMNS`. */
+/**
+ * The columns of a new row, in the order of `RECORD_COLUMNS`.
+ *
+ * @param record Without properties that it inherits.
+ */
 export function toParameters(record: NewSessionRecord): SqliteParameter[] {
-  return [
-    record.accessedAt,
-    record.expiresAt,
-    record.secretHash,
-    record.renewedAt,
-    record.previous?.secretHash ?? null,
-    record.previous?.expiresAt ?? null,
-    record.createdAt,
-    record.idleTimeout,
-    record.absoluteTimeout,
-    Number(record.persistent),
-    record.authenticatedAt ?? null,
-    toText(record.principal),
-    toText(record.label),
-    toText(record.fingerprint),
-    patchOf({ set: record.data }),
-  ];
+  const { previous } = record;
+  const columns = {
+    version: 1,
+    accessed_at: record.accessedAt,
+    created_at: record.createdAt,
+    authenticated_at: record.authenticatedAt ?? null,
+    idle_timeout: record.idleTimeout,
+    absolute_timeout: record.absoluteTimeout,
+    secret_hash: record.secretHash,
+    family: record.family,
+    renewed_at: record.renewedAt,
+    previous_hash: previous?.secretHash ?? null,
+    previous_family: previous?.family ?? null,
+    previous_until: previous === undefined ? null : untilText(previous.until),
+    persistent: Number(record.persistent),
+    principal: toText(record.principal),
+    label: toText(record.label),
+    fingerprint: toText(record.fingerprint),
+    binding: toText(record.binding),
+    data: fromData(record.data),
+  } satisfies Record<Column, SqliteParameter>;
+  return COLUMNS.map((column) => columns[column]);
 }
 
-/** The columns that `updateAll` replaces: as they are, or kept if `null`. */
-export function toReplacements(change: SessionChange): SqliteParameter[] {
-  const { persistent, previous } = change;
-  return [
-    change.secretHash ?? null,
-    change.renewedAt ?? null,
-    change.idleTimeout ?? null,
-    change.absoluteTimeout ?? null,
-    persistent === undefined ? null : Number(persistent),
-    ...replacement(previous === null ? null : previous?.secretHash),
-    ...replacement(previous === null ? null : previous?.expiresAt),
-    ...replacement(change.authenticatedAt),
-    ...replacement(textOf(change.principal)),
-    ...replacement(textOf(change.label)),
-    ...replacement(textOf(change.fingerprint)),
-  ];
-}
-
-/** Whether a field that can be forgotten is given, and what it is then. */
-function replacement(
-  value: SqliteParameter | undefined,
-): [number, SqliteParameter] {
-  return value === undefined ? [0, null] : [1, value];
-}
-
-export function isDataOnly(change: SessionChange): boolean {
-  const { set: _set, delete: _delete, expiresAt: _expiresAt, ...fields } =
-    change;
-  return Object.values(fields).every((field) => field === undefined);
-}
-
-function toText(value: string | undefined): string | null {
+/** A text of any characters as it is stored. */
+export function toText(value: string | undefined): string | null {
   return value === undefined ? null : encode(value);
 }
 
-function textOf(value: string | null | undefined): string | null | undefined {
-  return typeof value === "string" ? encode(value) : value;
-}
-
 /**
- * What `json_patch` merges into a row's data, and what the data of a new row is:
- * each value is alone in an array, which a patch replaces as a whole, where it
- * would merge two objects and take `null` for a deletion.
+ * The record of a row of `RECORD_COLUMNS`.
+ *
+ * @throws {SessionError} With code `"corrupt"` and the id, if it is not one that
+ * `SqliteProvider` wrote.
  */
-export function patchOf(change: Pick<SessionChange, "set" | "delete">): string {
-  const { set = {}, delete: removed = [] } = change;
-  const entries: string[] = [];
-  for (const key of Object.keys(set)) {
-    entries.push(`"${toLabel(key)}":[${encode(set[key] as StoredValue)}]`);
-  }
-  for (const key of removed) entries.push(`"${toLabel(key)}":null`);
-  return `{${entries.join()}}`;
-}
-
-/**
- * A key such that JSON needs no escapes for it, because SQLite stops at NUL when
- * it compares two keys with escapes; and none that the codec lengthens.
- */
-function toLabel(key: string): string {
-  return key.replace(
-    // deno-lint-ignore no-control-regex
-    /[\u0000-\u001f"$%\\\ud800-\udfff]/gu,
-    (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-function fromLabel(label: string): string {
-  if (!label.includes("%")) return label;
-  return label.replace(
-    /%([\da-f]{4})/g,
-    (_escape, unit) => String.fromCharCode(parseInt(unit, 16)),
-  );
-}
-
-/** Objects take longer to make than arrays; not every driver has the choice. */
-export function columnsOf(row: object): Columns {
-  return (Array.isArray(row) ? row : Object.values(row)) as unknown as Columns;
-}
-
-export function toRecord(columns: Columns): SessionRecord {
-  const previousHash = columns[5];
-  return Object.freeze({
-    data: toData(columns[15]),
-    version: columns[0],
-    secretHash: columns[3],
-    renewedAt: columns[4],
-    previous: previousHash === null ? undefined : Object.freeze({
-      secretHash: previousHash,
-      expiresAt: columns[6] ?? 0,
-    }),
-    principal: fromText(columns[12]),
-    label: fromText(columns[13]),
-    authenticatedAt: columns[11] ?? undefined,
-    fingerprint: fromText(columns[14]),
-    createdAt: columns[7],
-    accessedAt: columns[1],
-    expiresAt: columns[2],
-    idleTimeout: columns[8],
-    absoluteTimeout: columns[9],
-    persistent: columns[10] !== 0,
-  });
-}
-
-function fromText(text: string | null): string | undefined {
-  if (text === null) return undefined;
-  const value = decode(text);
-  if (typeof value !== "string") throw corrupt();
-  return value;
-}
-
-function toData(text: string): StoredData {
-  const wrappers = parse(text);
-  const data = emptyObject();
-  for (const label of Object.keys(wrappers)) {
-    const wrapper = wrappers[label];
-    if (!Array.isArray(wrapper) || wrapper.length !== 1) throw corrupt();
-    put(data, fromLabel(label), decodeParsed(wrapper[0]));
-  }
-  return Object.freeze(data);
-}
-
-function parse(text: string): Record<string, unknown> {
+export function toRecord(id: string, row: Row): SessionRecord {
   try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) {
-      return json as Record<string, unknown>;
-    }
+    const record = {
+      data: toData(text(row[AT.data])),
+      version: number(row[AT.version]),
+      secretHash: text(row[AT.secret_hash]),
+      family: text(row[AT.family]),
+      renewedAt: number(row[AT.renewed_at]),
+      previous: toPrevious(row),
+      principal: optionalText(row[AT.principal]),
+      label: optionalText(row[AT.label]),
+      authenticatedAt: optionalNumber(row[AT.authenticated_at]),
+      fingerprint: optionalText(row[AT.fingerprint]),
+      binding: optionalText(row[AT.binding]),
+      createdAt: number(row[AT.created_at]),
+      accessedAt: number(row[AT.accessed_at]),
+      idleTimeout: number(row[AT.idle_timeout]),
+      absoluteTimeout: number(row[AT.absolute_timeout]),
+      persistent: number(row[AT.persistent]) !== 0,
+    } satisfies {
+      [Key in keyof Required<SessionRecord>]: SessionRecord[Key];
+    };
+    return Object.freeze(record);
   } catch {
-    // The engine's own error quotes the text, which is session data.
+    // What was thrown may quote the row, which holds session data.
+    throw corrupt(id);
   }
-  throw corrupt();
 }
 
-export function corrupt(options?: ErrorOptions): SessionError {
+/**
+ * The summary of a row of `SUMMARY_COLUMNS`.
+ *
+ * @returns Its id alone, if it is not one that `SqliteProvider` wrote.
+ */
+export function toSummary(row: Row): SessionSummary | string {
+  const id = String(row[SUMMARY_AT.id]);
+  try {
+    const fields: SummaryFields = {
+      label: optionalText(row[SUMMARY_AT.label]),
+      authenticatedAt: optionalNumber(row[SUMMARY_AT.authenticated_at]),
+      createdAt: number(row[SUMMARY_AT.created_at]),
+      accessedAt: number(row[SUMMARY_AT.accessed_at]),
+      idleTimeout: number(row[SUMMARY_AT.idle_timeout]),
+      absoluteTimeout: number(row[SUMMARY_AT.absolute_timeout]),
+    };
+    return { id, ...fields };
+  } catch {
+    return id;
+  }
+}
+
+function toPrevious(row: Row): PreviousSecret | undefined {
+  const parts = [
+    row[AT.previous_hash],
+    row[AT.previous_family],
+    row[AT.previous_until],
+  ];
+  if (parts.every((part) => part === null)) return undefined;
+  const [secretHash, family, stored] = parts.map(text) as [
+    string,
+    string,
+    string,
+  ];
+  const until = parseUntil(stored);
+  if (until === undefined) throw new TypeError("no time");
+  return Object.freeze({ secretHash, family, until });
+}
+
+function number(value: unknown): number {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw new TypeError("no number");
+}
+
+function optionalNumber(value: unknown): number | undefined {
+  return value === null ? undefined : number(value);
+}
+
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new TypeError("no text");
+}
+
+function optionalText(value: unknown): string | undefined {
+  return value === null ? undefined : text(decode(text(value)));
+}
+
+/** The error about a row that is not what was written. */
+export function corrupt(id: string): SessionError {
   return new SessionError(
     "corrupt",
-    "Cannot decode session: its row is not what SqliteProvider wrote",
-    options,
+    `Cannot decode session ${id}: its row is not what SqliteProvider wrote: destroy the session by its id`,
+    { id },
   );
 }

@@ -5,6 +5,9 @@ import type { Contestant, Store } from "./contract.ts";
 /** As many as the manager collects with one call. */
 const BATCH = 1000;
 
+/** What every session's family is filed as. */
+const FAMILY = "0123456789abcdef";
+
 /** What every session without data has in common. */
 const NO_DATA = Object.freeze({});
 
@@ -29,12 +32,12 @@ export function openStore(ttl: number, clock: () => number): Store {
     find: (id, answer) => answer(provider.read(id, clock()) !== undefined),
     touch(id, answer) {
       const now = clock();
-      answer(provider.touch(id, now + ttl, now));
+      answer(provider.touch(id, now));
     },
     use(id, answer) {
       const now = clock();
       if (provider.read(id, now) === undefined) return answer(false);
-      answer(provider.touch(id, now + ttl, now));
+      answer(provider.touch(id, now));
     },
     collect() {
       const now = Date.now();
@@ -53,16 +56,18 @@ function newRecord(
   return {
     data: NO_DATA,
     secretHash,
+    family: FAMILY,
     renewedAt: now,
+    previous: undefined,
     principal: undefined,
     label: undefined,
     authenticatedAt: undefined,
     fingerprint: undefined,
+    binding: undefined,
     createdAt: now,
     accessedAt: now,
-    expiresAt: now + ttl,
     idleTimeout: ttl / 1000,
-    absoluteTimeout: ttl / 1000,
+    absoluteTimeout: 24 * ttl / 1000,
     persistent: false,
   };
 }
