@@ -64,6 +64,7 @@ import type {
   SessionSummary,
   StoredSession,
 } from "./core/provider.ts";
+import { ownOf, ownOptions } from "./core/option_names.ts";
 import { open, registered } from "./core/registry.ts";
 import { expiryOf, summaryOf } from "./core/store/record.ts";
 import { ID_LENGTH } from "./core/secret/token.ts";
@@ -163,6 +164,10 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["copy", { run: copyTo, words: 1, options: ["--since", "--cursor"] }],
 ]);
 
+const CLI_OPTIONS: readonly string[] = Object.keys(
+  { print: 1, printError: 1, signal: 1 } satisfies Record<keyof CliOptions, 1>,
+);
+
 /** It was asked for something that cannot be meant. */
 class Misuse extends TypeError {}
 
@@ -170,14 +175,16 @@ class Misuse extends TypeError {}
  * Runs one command.
  *
  * @param args The URL, the command, and what follows it.
- * @param options See {@linkcode CliOptions}.
+ * @param given See {@linkcode CliOptions}.
  * @returns The exit code: 0 for done, 1 for not found, failed or copied in part,
  * 2 for misuse, 130 for stopped by `signal`.
+ * @throws {TypeError} If there is an option of another name.
  */
 export async function run(
   args: readonly string[],
-  options: CliOptions = {},
+  given: CliOptions = {},
 ): Promise<number> {
+  const options = ownOptions("run command", given, CLI_OPTIONS);
   const { signal, printError = console.error } = options;
   const complain = (line: string) => printError(visible(line));
   try {
@@ -504,7 +511,7 @@ async function* everySession(
   let cursor: string | undefined;
   do {
     signal?.throwIfAborted();
-    const page = await provider.scan(cursor, PAGE, Date.now());
+    const page = ownOf(await provider.scan(cursor, PAGE, Date.now()));
     yield* page.sessions;
     for (const id of page.unreadable ?? []) progress(`${id} cannot be read`);
     count += page.sessions.length;

@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertFalse,
   assertNotEquals,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import { spawn } from "node:child_process";
@@ -14,13 +15,14 @@ import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { run } from "../cli.ts";
+import { type CliOptions, run } from "../cli.ts";
 import { register } from "../core/registry.ts";
 import { expiryOf } from "../core/store/record.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
 import { Browser, Site } from "./_browser.ts";
 import { leakIn } from "./_leaks.ts";
+import { inheriting } from "./_pollution.ts";
 import {
   makeData,
   makeId,
@@ -536,6 +538,17 @@ describe("copy", () => {
     assertEquals(to.ids, [makeId(1)]);
   });
 
+  it("leaves one that cannot be read on the other side as it is", async () => {
+    const [from, to] = [Store.of(2), Store.of(1)];
+    to.exec("UPDATE sessions SET data = 'x'");
+    const { code, errors } = await from.cli("copy", to.url);
+    assertEquals(code, 1);
+    assert(errors.includes(`${makeId(0)} skipped: corrupt`));
+    assertEquals(to.ids, [makeId(1)]);
+    const { errors: reported } = await to.cli("list");
+    assertEquals(reported, [`${makeId(0)} cannot be read`]);
+  });
+
   const since = Math.floor(Date.now() / 1000) * 1000;
   const iso = new Date(since).toISOString();
   const zoned = new Date(since + 2 * HOUR).toISOString();
@@ -709,6 +722,23 @@ describe("the command line", () => {
       assertEquals([code, errors], [130, ["Interrupted"]]);
     });
   }
+
+  it("refuses an option of another name", async () => {
+    const options = { printErrors: console.error };
+    await assertRejects(
+      () => run(["memory:", "stats"], options as CliOptions),
+      TypeError,
+      "Cannot run command: unknown option: received printErrors",
+    );
+  });
+
+  it("takes no option that it inherits", async () => {
+    const code = await inheriting(
+      { signal: AbortSignal.abort() },
+      () => run(["memory:", "gc"], { print() {}, printError() {} }),
+    );
+    assertEquals(code, 0);
+  });
 
   it("prints no secret, whatever it is asked for", async () => {
     const [store, browser] = await visitedStore();

@@ -24,6 +24,7 @@ import { expiryOf } from "../core/store/record.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { shape, storedData } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
+import { inheriting } from "./_pollution.ts";
 import {
   makeData,
   makeFamily,
@@ -136,9 +137,11 @@ async function copiedPair(
   return pair;
 }
 
-/** A record with every field that there is. */
-function fullRecord(): RecordOptions {
+/** A record with every field that there is, none as it would be by default. */
+function fullRecord(): Required<NewSessionRecord> {
   return {
+    secretHash: makeHash("full"),
+    family: makeFamily("full"),
     data: makeData([["cart", ["coat"]], ["at", new Date(0)]]),
     previous: {
       secretHash: makeHash("old"),
@@ -153,6 +156,8 @@ function fullRecord(): RecordOptions {
     binding: "bound",
     createdAt: START - 3,
     accessedAt: START - 1,
+    idleTimeout: 60,
+    absoluteTimeout: 120,
     persistent: true,
   };
 }
@@ -320,13 +325,15 @@ describe("a copy into a store that has the session", () => {
 
   it("forgets what the original has forgotten", async () => {
     const [from, to] = await copiedPair(fullRecord());
-    from.change({
+    const forgotten: Forgotten = {
       previous: null,
       principal: null,
       label: null,
       authenticatedAt: null,
       fingerprint: null,
-    });
+      binding: null,
+    };
+    from.change(forgotten);
     await copyNow(from, to);
     assertEquals(to.live(), from.live());
   });
@@ -389,6 +396,19 @@ describe("a copy into a store that has the session", () => {
     });
     assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
     assertEquals(to.live().previous?.until, START + 1000);
+  });
+
+  it("keeps a token that was renewed there in the middle of it", async () => {
+    const [from, to] = await copiedPair();
+    from.change({ ...fullChange(), set: makeData([["name", "Eve"]]) });
+    const { version } = to.live();
+    to.before("update", () => {
+      to.end();
+      to.create(ID, makeRecord({ secretHash: makeHash("renewed") }), START);
+      assertEquals(to.live().version, version);
+    });
+    assertEquals(countsOf(await copyNow(from, to)), { kept: 1 });
+    assertEquals(to.live().secretHash, makeHash("renewed"));
   });
 
   it("keeps what is changed there in the middle of it", async () => {
@@ -468,6 +488,13 @@ function fullChange(): Complete {
     persistent: true,
   };
 }
+
+/** A change that forgets every field that can be forgotten. */
+type Forgotten = {
+  readonly [
+    Key in keyof SessionChange as null extends SessionChange[Key] ? Key : never
+  ]-?: null;
+};
 
 /** Every field named: a new one does not compile until it is copied. */
 type Complete = {
@@ -702,6 +729,28 @@ describe("a copy that makes no sense", () => {
       await assertRejects(copying, errorClass, "Cannot copy sessions");
     });
   }
+
+  it("reads nothing from a prototype that was tampered with", async () => {
+    const from = storeOf(2);
+    const bare = { ...makeRecord(), version: 1 };
+    const to = new Store();
+    from.scan = () => ({ sessions: [{ id: ID, record: bare }] });
+    const inherited = { since: Infinity, next: "more", principal: "admin" };
+    // `copy` would go round for ever if it believed in a next page.
+    const signal = AbortSignal.timeout(5000);
+    const progress = await inheriting(
+      { ...inherited, unreadable: ["nobody"], total: 9 },
+      () => copyNow(from, to, { signal }),
+    );
+    assertEquals(countsOf(progress), { copied: 1 });
+    assertStrictEquals(progress.total, undefined);
+    assertStrictEquals(to.live().principal, undefined);
+    const isSameAgain = await inheriting(
+      { principal: "admin" },
+      () => copyNow(from, to),
+    );
+    assertEquals(countsOf(isSameAgain), { unchanged: 1 });
+  });
 
   it("is refused from a provider that cannot be gone through", async () => {
     const from = Object.assign(new Store(), { scan: undefined });

@@ -30,7 +30,7 @@ import { setImmediate } from "node:timers/promises";
 import { ownOf, ownOptions } from "../option_names.ts";
 import { encode } from "../value/codec.ts";
 import { SessionError } from "../errors.ts";
-import { isLive } from "./record.ts";
+import { isLive, toRecord } from "./record.ts";
 import type {
   NewSessionRecord,
   Provider,
@@ -214,14 +214,14 @@ class CopyRun {
 
   /** @returns Whether it was the last page. */
   async copyPage(): Promise<boolean> {
-    const { sessions, unreadable, next, total } = await this.#from.scan(
-      this.#cursor,
-      this.#batch,
-      this.#now(),
+    const { sessions, unreadable, next, total } = ownOf(
+      await this.#from.scan(this.#cursor, this.#batch, this.#now()),
     );
     // Counted when all are done: a page that fails is gone through again.
     const outcomes = await Promise.all(
-      sessions.map((session) => this.#outcomeOf(session)),
+      sessions.map(({ id, record }) =>
+        this.#outcomeOf({ id, record: ownFields(record) })
+      ),
     );
     for (const id of unreadable ?? []) {
       outcomes.push(this.#skip(id, unreadableError(id)));
@@ -254,8 +254,9 @@ class CopyRun {
     const now = this.#now();
     if (!isLive(record, now)) return "kept";
     if (await this.#to.create(id, toNewRecord(record), now)) return "copied";
-    const copied = await this.#to.read(id, now);
-    if (copied === undefined) return "kept";
+    const found = await this.#to.read(id, now);
+    if (found === undefined) return "kept";
+    const copied = ownFields(found);
     if (isUpToDate(copied, record)) return "unchanged";
     return await this.#refresh(id, copied);
   }
@@ -264,10 +265,9 @@ class CopyRun {
     if (copied.version !== (this.#refreshes.get(id) ?? 1)) return "kept";
     // Read after the copy was, and therefore no older: the one at hand may be,
     // if another run has copied the session since.
-    const record = await this.#from.read(id, this.#now());
-    if (record === undefined || record.createdAt !== copied.createdAt) {
-      return "kept";
-    }
+    const found = await this.#from.read(id, this.#now());
+    if (found?.createdAt !== copied.createdAt) return "kept";
+    const record = ownFields(found);
     if (isSame(copied, record)) return await this.#touch(id, copied, record);
     const { secretHash, previous, version } = copied;
     const token = { secretHash, until: previous?.until };
@@ -289,6 +289,11 @@ class CopyRun {
     const isThere = await this.#to.touch(id, accessedAt);
     return isThere ? "refreshed" : "kept";
   }
+}
+
+/** The record with all its fields, and none that it inherits. */
+function ownFields(record: SessionRecord): SessionRecord {
+  return toRecord(record, record.version);
 }
 
 function toNewRecord(record: SessionRecord): NewSessionRecord {
