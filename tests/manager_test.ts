@@ -163,6 +163,24 @@ describe("start", () => {
     assertEquals(refusals(site), ["ambiguous", "ambiguous"]);
   });
 
+  it("ends each of two sessions, even if the end of one fails", async () => {
+    const provider = new MemoryProvider();
+    const site = new Site({ provider });
+    const all = [await visitor(site), await visitor(site)];
+    const both = all.map(({ cookie }) => cookie).join("; ");
+    const destroy = provider.destroy.bind(provider);
+    let calls = 0;
+    provider.destroy = (...args) => {
+      if (calls++ === 0) throw new Error("disk on fire");
+      return destroy(...args);
+    };
+    const session = await site.start(both);
+    session.destroy();
+    await assertRejects(() => site.commit(session), SessionError);
+    const isNew = all.map((one) => one.look((session) => session.isNew));
+    assertEquals((await Promise.all(isNew)).filter(Boolean).length, 1);
+  });
+
   it("finds the session up to the last millisecond and not at the deadline", async () => {
     const site = new Site({ idleTimeout: 60, touchInterval: 30 });
     const browser = await visitor(site);

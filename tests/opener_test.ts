@@ -139,6 +139,19 @@ describe("a replaced secret that is used again", () => {
     assert(provider.read(idOf(owner.token), site.now) !== undefined);
   });
 
+  it("opens nothing if the store fails when it is judged again", async () => {
+    const provider = new MemoryProvider();
+    const { site, thief } = await renewed({ provider });
+    site.pass(GRACE);
+    provider.destroy = () => {
+      failCall(provider, "read");
+      return "refused";
+    };
+    const session = await site.start(thief.cookie);
+    assertEquals([session.isNew, session.refusal], [true, "reused"]);
+    assertEquals(told(site), ["store-error"]);
+  });
+
   it("is judged three times at most, then counts as superseded", async () => {
     const provider = new MemoryProvider();
     const { site, thief } = await renewed({ provider });

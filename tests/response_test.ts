@@ -424,6 +424,7 @@ describe("an answer that caches may keep", () => {
       "private",
       "no-store, max-age=60",
       "no-store, s-maxage=60",
+      "must-understand, no-store",
       "max-age=0, must-revalidate",
     ];
     for (const control of replaced) {

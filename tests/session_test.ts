@@ -32,7 +32,7 @@ import {
 } from "./_browser.ts";
 import { ModelProvider } from "./_model_provider.ts";
 import { inheriting } from "./_pollution.ts";
-import { around } from "./_providers.ts";
+import { around, later } from "./_providers.ts";
 import { mintToken } from "./_tokens.ts";
 
 /** Writes to a session as another request would. */
@@ -250,6 +250,51 @@ describe("update", () => {
     await browser.visit((session) => session.set("count", 10));
     assertEquals(await late.update("count", (n) => n as number + 1), 11);
     assertEquals(browser.site.takeEvents().includes("conflict"), true);
+  });
+
+  it("overwrites nothing that the handler does while it is under way", async () => {
+    const site = new Site({ provider: later(new MemoryProvider()) });
+    const acts: [(session: Session) => void, StoredValue | undefined][] = [
+      [(session) => session.set("count", 100), 100],
+      [(session) => session.delete("count"), undefined],
+      [(session) => session.clear(), undefined],
+    ];
+    for (const [act, expected] of acts) {
+      const browser = await visitor(site, { count: 1 });
+      await browser.visit(async (session) => {
+        const updated = session.update("count", (n) => {
+          queueMicrotask(() => act(session));
+          return n as number + 1;
+        });
+        assertEquals(await updated, 2);
+        assertEquals(session.get("count"), expected);
+      });
+      assertEquals(await browser.look((next) => next.get("count")), expected);
+    }
+  });
+
+  it("shows nothing of one user to another who signs in while it is under way", async () => {
+    const site = new Site({ provider: later(new MemoryProvider()) });
+    for (const key of ["note", "new"]) {
+      for (const isAwaited of [true, false]) {
+        const browser = await signedIn(site);
+        await browser.visit((session) => session.set("note", "ada's"));
+        let kept: Session | undefined;
+        await browser.visit(async (session) => {
+          kept = session;
+          const updated = session.update(key, () => {
+            queueMicrotask(() => session.signIn("bob"));
+            return "ada's!";
+          });
+          if (isAwaited) await updated;
+          else while (session.principal !== "bob") await Promise.resolve();
+          assertEquals(session.get(key), undefined);
+        });
+        assertEquals([kept?.principal, kept?.get(key)], ["bob", undefined]);
+        const next = await browser.look((session) => session);
+        assertEquals([next.principal, next.get(key)], ["bob", undefined]);
+      }
+    }
   });
 
   it("loses none of many increments at the same time", async () => {
@@ -1029,6 +1074,23 @@ describe("a form token", () => {
 });
 
 describe("lifetime", () => {
+  it("takes no part of it that every object inherits", async () => {
+    const inherited = { persistent: true, absoluteTimeout: 9_999_999 };
+    const change = (session: Session) => session.lifetime({ idleTimeout: 60 });
+    const browser = await visitor(new Site());
+    for (const visiting of [new Browser(new Site()), browser]) {
+      await inheriting(inherited, async () => {
+        const sent = await visiting.visit((session) => {
+          change(session);
+          session.set("a", 1);
+        });
+        for (const cookie of sent.headers.getSetCookie()) {
+          assertFalse(cookie.includes("Max-Age"));
+        }
+      });
+    }
+  });
+
   it("gives one session timeouts of its own", async () => {
     const browser = await visitor();
     await browser.visit((session) =>

@@ -194,7 +194,9 @@ function isNotStored(control: string | null | undefined): boolean {
     return false;
   }
   return !isMaxAgePositive(control) &&
-    !/(?:^|[\s,])(?:public|s-maxage)(?:$|[\s,=])/i.test(control);
+    !/(?:^|[\s,])(?:public|s-maxage|must-understand)(?:$|[\s,=])/i.test(
+      control,
+    );
 }
 
 function takeOff(sink: HeaderSink, name: string): void {

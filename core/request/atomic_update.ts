@@ -5,6 +5,7 @@ import { isPromise } from "../store/gateway.ts";
 import { quote, takeIn } from "../value/intake.ts";
 import { dataSize, entrySize } from "../value/size.ts";
 import { emptyObject, put, type StoredValue, viewed } from "../value/types.ts";
+import type { Pending } from "./change_set.ts";
 import { type Base, baseAfter, type Draft } from "./draft.ts";
 
 /** What the change of `session.update` returns to remove the key. */
@@ -36,7 +37,8 @@ export async function updateAtomically(
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       if (draft.isEnding) draft.checkChangeable("update", key);
       const base = turn.base ?? draft.base ?? await readBase(draft, key);
-      const next = nextValue(draft, key, change, base);
+      const pending = draft.values.pending(key);
+      const next = nextValue(draft, key, change, base, pending);
       const now = settings.now();
       const guard = { family: draft.family, version: base.version };
       const written = asChange(draft, key, next);
@@ -44,7 +46,9 @@ export async function updateAtomically(
       const result = isPromise(updated) ? await updated : updated;
       if (result === "done") {
         turn.base = baseAfter(base, key, next);
-        draft.updated(key, next, turn.base, now);
+        draft.updated(turn.base, now);
+        // What the handler did meanwhile came later, and stays.
+        if (!isOtherUser(draft)) draft.values.settle(key, next, pending);
         return viewed(next);
       }
       if (result === "gone") throw gone(draft, key);
@@ -65,9 +69,14 @@ export async function updateAtomically(
 }
 
 /** Whether another user signs in, whose data goes into another session. */
-function isHandedOver({ record, intent: { signIn }, isCommitted }: Draft) {
-  return !isCommitted && signIn !== undefined &&
-    record?.principal !== undefined && record.principal !== signIn.principal;
+function isHandedOver(draft: Draft): boolean {
+  return !draft.isCommitted && isOtherUser(draft);
+}
+
+/** Whether the stored session is of another user than the one who signs in. */
+function isOtherUser({ record, intent: { signIn } }: Draft): boolean {
+  return signIn !== undefined && record?.principal !== undefined &&
+    record.principal !== signIn.principal;
 }
 
 /** Nobody else knows a session that is not stored, so nobody else writes. */
@@ -96,9 +105,9 @@ function nextValue(
   key: string,
   change: ValueChange,
   base: Base,
+  pending: Pending | undefined,
 ): StoredValue | undefined {
   const stored = base.data[key];
-  const pending = draft.values.pending(key);
   const next = change(viewed(pending === undefined ? stored : pending.value));
   if (next === REMOVED) return undefined;
   const others = dataSize(base.data) -

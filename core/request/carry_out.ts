@@ -412,7 +412,12 @@ export class CarryOut {
       const { principal } = intent.signIn;
       ends.push({ id: opening.token.id, guard: { principal } });
     }
-    for (const { id, guard } of ends) await this.#endOther(id, guard, now);
+    // One that fails must not spare the others.
+    const results = await Promise.allSettled(
+      ends.map(({ id, guard }) => this.#endOther(id, guard, now)),
+    );
+    const failed = results.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") throw failed.reason;
   }
 
   async #endOther(id: string, guard: Guard, now: number): Promise<void> {

@@ -71,9 +71,7 @@ export class ChangeSet {
   }
 
   /** What was written under a key, if the store has yet to hear of it. */
-  pending(
-    key: string,
-  ): { readonly value: StoredValue | undefined } | undefined {
+  pending(key: string): Pending | undefined {
     const change = this.#overlay?.get(key);
     return change?.isPending ? change : undefined;
   }
@@ -103,8 +101,16 @@ export class ChangeSet {
     for (const change of this.#changes()) change.isPending = false;
   }
 
-  /** The store has got a new value for one key, whatever was pending. */
-  settle(key: string, value: StoredValue | undefined): void {
+  /**
+   * The store has got a new value for one key, worked out from what was pending
+   * then. What has been written since is kept: the store has yet to hear of it.
+   */
+  settle(
+    key: string,
+    value: StoredValue | undefined,
+    seen: Pending | undefined,
+  ): void {
+    if (this.pending(key) !== seen) return;
     this.#lay(key, value, false);
     this.#size = undefined;
   }
@@ -135,6 +141,11 @@ export class ChangeSet {
     const value = this.read(key);
     return value === undefined ? 0 : entrySize(key, value);
   }
+}
+
+/** A change that the store has yet to hear of; each write makes another one. */
+export interface Pending {
+  readonly value: StoredValue | undefined;
 }
 
 /** What a request did to one key. */

@@ -27,6 +27,7 @@ import {
   type StoredData,
   type StoredValue,
 } from "../value/types.ts";
+import { ownOf } from "../option_names.ts";
 import { ChangeSet } from "./change_set.ts";
 import type { Context } from "./context.ts";
 import type { Case, Intent, SignIn, Standing } from "./plan.ts";
@@ -346,7 +347,7 @@ export class Draft implements Case {
 
   setLifetime(given: Partial<Lifetime>): void {
     this.checkChangeable("change lifetime");
-    const lifetime = { ...this.#intent.lifetime, ...given };
+    const lifetime = ownOf({ ...this.#intent.lifetime, ...ownOf(given) });
     checkLifetime("change lifetime", { ...this.lifetime, ...lifetime });
     this.#intent = { ...this.#intent, lifetime };
   }
@@ -565,14 +566,8 @@ export class Draft implements Case {
   }
 
   /** One key was updated in the store, which holds `base` since then. */
-  updated(
-    key: string,
-    value: StoredValue | undefined,
-    base: Base,
-    now: number,
-  ): void {
+  updated(base: Base, now: number): void {
     this.#base = base;
-    this.values.settle(key, value);
     if (this.isUse) this.touched(now);
   }
 

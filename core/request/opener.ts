@@ -195,7 +195,7 @@ export class Opener {
     arrival: Arrival,
     alarms: number,
   ): Promise<Opening> {
-    const { settings, gateway, tell } = this.#context;
+    const { settings, tell } = this.#context;
     const { family, principal } = record;
     const id = ownText(tokens.id);
     if (settings.onReuse === "destroy") {
@@ -205,7 +205,8 @@ export class Opener {
       if (result === "refused") {
         // Somebody signs in right now; it may have been the owner.
         if (alarms + 1 >= MAX_ALARMS) return this.#superseded(token);
-        const latest = await gateway.read(id, settings.now());
+        const latest = await this.#readAgain(id);
+        if (latest === "failed") return refusedAs("reused");
         return this.#judge(tokens, latest, arrival, alarms + 1);
       }
     }
@@ -213,15 +214,14 @@ export class Opener {
     return refusedAs("reused");
   }
 
-  async #endFamily(id: string, family: string) {
+  #endFamily(id: string, family: string) {
     const { settings, gateway } = this.#context;
-    try {
-      return await gateway.destroy(id, { family }, settings.now());
-    } catch (error) {
-      // An event has told. The thief gets in no more than before.
-      if (error instanceof SessionError) return "failed";
-      throw error;
-    }
+    return unlessFailed(() => gateway.destroy(id, { family }, settings.now()));
+  }
+
+  #readAgain(id: string) {
+    const { settings, gateway } = this.#context;
+    return unlessFailed(() => gateway.read(id, settings.now()));
   }
 
   #fingerprintOf(request: RequestLike): string | undefined {
@@ -289,4 +289,16 @@ function gravest(refused: readonly Refused[]): RefusalReason | undefined {
   return GRAVEST.find((reason) =>
     refused.some(({ refusal }) => refusal === reason)
   );
+}
+
+/** An event has told of the failure. A thief gets in no more than before. */
+async function unlessFailed<T>(
+  call: () => Awaitable<T>,
+): Promise<T | "failed"> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof SessionError) return "failed";
+    throw error;
+  }
 }
