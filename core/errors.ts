@@ -16,6 +16,7 @@
  * | `"timeout"` | the provider did not answer in time | answer 503 |
  * | `"too-large"` | the data would exceed the size limit | store less, or raise `maxSize` |
  * | `"too-many-sessions"` | the user has `maxSessions` already and `onMaxSessions` is `"reject"` | let them sign out elsewhere |
+ * | `"unavailable"` | calls have timed out and none is answered; nothing was sent | answer 503 |
  * | `"unsendable"` | the answer cannot carry the cookie that is due | answer with a fresh response |
  */
 export type SessionErrorCode =
@@ -30,6 +31,7 @@ export type SessionErrorCode =
   | "timeout"
   | "too-large"
   | "too-many-sessions"
+  | "unavailable"
   | "unsendable";
 
 /** What a {@linkcode SessionError} knows beside code and message. */

@@ -13,6 +13,7 @@ import type { SessionError } from "./errors.ts";
  * | `"superseded"` | somebody signed in a moment ago, and this is the cookie from before |
  * | `"reused"` | the secret was replaced long ago: somebody has a copy of the cookie |
  * | `"fingerprint"` | the client looks different, and `onFingerprintChange` is `"refuse"` |
+ * | `"rolled-back"` | the secret is newer than the store knows: it has lost a renewal that it had acknowledged |
  * | `"ambiguous"` | the request has two cookies that open two sessions |
  */
 export type RefusalReason =
@@ -22,6 +23,7 @@ export type RefusalReason =
   | "superseded"
   | "reused"
   | "fingerprint"
+  | "rolled-back"
   | "ambiguous";
 
 /**
@@ -45,6 +47,10 @@ export type RefusalReason =
  * | `conflict` | `session.update()` met another writer and goes around again |
  * | `unreadable` | a session of a user cannot be read; it neither counts nor is evicted |
  * | `insecure` | a `Secure` cookie went out by plain HTTP, where browsers refuse it |
+ * | `store-down` | a call of the provider failed or timed out; none had for a while. `store-error` goes on telling of each |
+ * | `store-up` | a call succeeded, and none failed for 10 seconds |
+ * | `clock-skew` | the store's clock and that of this machine differ by more than a minute; nothing is collected |
+ * | `rolled-back` | a request has a newer cookie than the store knows: it has lost what it had acknowledged |
  * | `store-error` | a call of the provider failed, timed out, or met a corrupt record |
  */
 export type SessionEvent =
@@ -95,6 +101,22 @@ export type SessionEvent =
     readonly principal: string;
   }
   | { readonly type: "insecure"; readonly id: string }
+  | { readonly type: "store-down"; readonly error: SessionError }
+  | {
+    readonly type: "store-up";
+    /** How long it was in trouble. */
+    readonly seconds: number;
+  }
+  | {
+    readonly type: "clock-skew";
+    /** How far this machine is ahead; negative if it is behind. */
+    readonly seconds: number;
+  }
+  | {
+    readonly type: "rolled-back";
+    readonly id: string;
+    readonly principal: string | undefined;
+  }
   | {
     readonly type: "store-error";
     readonly operation: string;
@@ -116,11 +138,32 @@ export function notify(
   // module may no longer be the one that listeners get.
   const events = channel(CHANNEL);
   if (events.hasSubscribers) events.publish(event);
+  else if (listener === undefined) speak(event);
   if (listener === undefined) return;
   try {
     const answer: unknown = listener(event);
     if (answer instanceof Promise) answer.catch(() => {});
   } catch {
     // A broken logger must not sign anybody out.
+  }
+}
+
+/**
+ * A line for whoever listens to nothing: a site whose store is down should not
+ * have to guess.
+ */
+function speak(event: SessionEvent): void {
+  if (event.type === "store-down") {
+    const { message, cause } = event.error;
+    const reason = cause instanceof Error ? `: ${cause.message}` : "";
+    console.error(`@cloakroom/session: ${message}${reason}`);
+  } else if (event.type === "store-up") {
+    console.error(
+      `@cloakroom/session: the store works again, after ${event.seconds} s`,
+    );
+  } else if (event.type === "clock-skew") {
+    console.error(
+      `@cloakroom/session: this machine's clock is ${event.seconds} s ahead of the store's: nothing is collected`,
+    );
   }
 }

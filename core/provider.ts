@@ -47,8 +47,9 @@ export interface SessionRecord {
   /** Starts at 1; every successful `update` adds one. */
   readonly version: number;
   /**
-   * What is stored of the current secret: 64 hexadecimal digits, to a provider
-   * an opaque text that is compared as a whole.
+   * What is stored of the current secret: 4 characters that number it within its
+   * family and 64 hexadecimal digits, to a provider an opaque text that is compared
+   * as a whole.
    */
   readonly secretHash: string;
   /**
@@ -224,6 +225,17 @@ export type RemovalObserver = (
   id: string,
 ) => void;
 
+/** How long the caller of a provider waits. */
+export interface Patience {
+  /**
+   * The instant of `performance.now()`, in milliseconds, after which nobody waits
+   * any longer. A call must not take effect later: read it when the call begins.
+   */
+  readonly giveUpAt: number;
+  /** Told by a call of many steps after each of them: the wait begins anew. */
+  extend(): void;
+}
+
 /**
  * Where sessions are kept. Implement these calls, put the result through
  * `@cloakroom/session/conformance`, and every promise of the library holds on
@@ -244,6 +256,10 @@ export type RemovalObserver = (
  *   works it out by itself repeats that function in one expression.
  * - A record that cannot be decoded fails the calls that need what cannot be
  *   made out, and nothing else.
+ * - What the caller has given up does not take effect later, as far as the store
+ *   can see to it: every call that writes is told by its {@linkcode Patience}.
+ *   One that ends many sessions does so in batches, lets other work in between,
+ *   and tells of each batch.
  * - A provider sees only its own sessions: those of another `prefix`, table or
  *   instance do not exist either. Values handed to a provider are already
  *   copied, and nobody else changes them.
@@ -265,7 +281,12 @@ export interface Provider {
    * @returns `false`, and changes nothing, when the id is taken by a live
    * record. A record in its place that is not live may be replaced or refused.
    */
-  create(id: string, record: NewSessionRecord, now: number): Awaitable<boolean>;
+  create(
+    id: string,
+    record: NewSessionRecord,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<boolean>;
 
   /**
    * Looks up a session. Never creates one, and never answers one that is not
@@ -294,6 +315,7 @@ export interface Provider {
     change: SessionChange,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Awaitable<UpdateResult>;
 
   /**
@@ -302,7 +324,7 @@ export interface Provider {
    *
    * @returns `false`, and revives nothing, when there is no live record.
    */
-  touch(id: string, now: number): Awaitable<boolean>;
+  touch(id: string, now: number, patience?: Patience): Awaitable<boolean>;
 
   /**
    * Ends a session for good, in one step that needs no room in the store and
@@ -313,7 +335,26 @@ export interface Provider {
    * else `"done"`. Without a guard a record that cannot be read is ended too, and
    * that is `"done"`.
    */
-  destroy(id: string, guard: Guard, now: number): Awaitable<DestroyResult>;
+  destroy(
+    id: string,
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<DestroyResult>;
+
+  /**
+   * Ends several sessions, each as {@linkcode Provider.destroy} does. Leave it out
+   * where that costs no less than one after the other.
+   *
+   * @param ids Any number of ids.
+   * @returns The ids of those for which `destroy` would have answered `"done"`.
+   */
+  destroyMany?(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<readonly string[]>;
 
   /**
    * Removes records that are not live, and no others, about the stalest first.
@@ -326,7 +367,7 @@ export interface Provider {
    * @param limit The most records to remove in this call.
    * @returns How many it removed; a store that expires by itself answers 0.
    */
-  gc(now: number, limit: number): Awaitable<number>;
+  gc(now: number, limit: number, patience?: Patience): Awaitable<number>;
 
   /**
    * Lists the live sessions of one principal, without decoding their data: one
@@ -342,7 +383,11 @@ export interface Provider {
    * @param except The id of one session to spare.
    * @returns How many there were; those that are not live may or may not count.
    */
-  destroyAll(principal: string, except?: string): Awaitable<number>;
+  destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Awaitable<number>;
 
   /**
    * Ends every session that was acknowledged before the call. A provider that
@@ -351,7 +396,7 @@ export interface Provider {
    *
    * @returns How many there were; those that are not live may or may not count.
    */
-  clear(): Awaitable<number>;
+  clear(patience?: Patience): Awaitable<number>;
 
   /**
    * Goes through all sessions, page by page. One that is there from the first
@@ -375,6 +420,19 @@ export interface Provider {
    * @returns Stops it.
    */
   observe?(observer: RemovalObserver): () => void;
+
+  /**
+   * What the store's own clock says, in milliseconds since the Unix epoch, asked
+   * anew. Leave it out where the store has none but this machine's.
+   */
+  serverTime?(): Awaitable<number>;
+
+  /**
+   * Replaces the connections that the provider opened itself. Called when calls
+   * time out and none is answered: a connection can fall silent for good while
+   * new ones work. Must not wait, nor throw. Leave it out where there are none.
+   */
+  reconnect?(): void;
 
   /**
    * Releases timers, statements and the connections that it opened itself.

@@ -39,7 +39,7 @@ async function live(site: Site): Promise<void> {
   await browser.visit();
   await browser.visit((session) => session.destroy());
   await site.start("__Host-id=nonsense");
-  await site.start(`__Host-id=${"A".repeat(56)}`);
+  await site.start(`__Host-id=${"A".repeat(60)}`);
   await site.manager.destroyAll("ada");
   await site.manager.destroyEverything();
 }

@@ -220,7 +220,7 @@ describe("sign-in example, signing in", () => {
   it("a visitor gets the form and the cookie that it needs", async () => {
     const browser = new Browser(signin.fetch);
     assertStringIncludes(await browser.open(), "<h1>Sign in</h1>");
-    assertMatch(browser.cookie ?? "", /^__Host-id=[\w-]{56}$/);
+    assertMatch(browser.cookie ?? "", /^__Host-id=[\w-]{60}$/);
   });
 
   it("a form from before somebody else signed in is told to be old", async () => {

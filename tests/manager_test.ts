@@ -21,7 +21,7 @@ import {
   visitor,
 } from "./_browser.ts";
 
-const NOBODY = "A".repeat(56);
+const NOBODY = "A".repeat(60);
 
 /** A provider that counts its calls and can be told to fail or to wait. */
 class ScriptedProvider extends MemoryProvider {
@@ -109,7 +109,7 @@ describe("start", () => {
   it("gives a known id with a wrong secret a new session and leaves the owner's alone", async () => {
     const site = new Site();
     const owner = await visitor(site);
-    const guess = owner.token.slice(0, 24) + "A".repeat(32);
+    const guess = owner.token.slice(0, 24) + "A".repeat(36);
     const guesser = new Browser(site, `__Host-id=${guess}`);
     await guesser.visit((session) => {
       assert(session.isNew);

@@ -278,7 +278,7 @@ describe("options that every object inherits", () => {
     });
     const session = await manager.start(requestWith(header.split(";")[0]));
     return {
-      cookie: header.replace(/=[\w-]{56}/, ""),
+      cookie: header.replace(/=[\w-]{60}/, ""),
       crossOrigin: (await handler(forged)).status,
       sessions: (await manager.list("ada")).length,
       isLong: session.expiresAt > before + 3_500_000,
@@ -433,7 +433,7 @@ describe("the provider option", () => {
       ]
     ) {
       await using manager = new Manager({ provider });
-      assertMatch(await setCookieOf(manager), /^__Host-id=[\w-]{56};/);
+      assertMatch(await setCookieOf(manager), /^__Host-id=[\w-]{60};/);
     }
   });
 
@@ -810,7 +810,7 @@ describe("the cookie option", () => {
     await using manager = new Manager();
     assertMatch(
       await setCookieOf(manager),
-      /^__Host-id=[\w-]{56}; Path=\/; Secure; HttpOnly; SameSite=Lax$/,
+      /^__Host-id=[\w-]{60}; Path=\/; Secure; HttpOnly; SameSite=Lax$/,
     );
   });
 
@@ -828,7 +828,7 @@ describe("the cookie option", () => {
   it("drops Secure and the prefix with secure: false, and works so", async () => {
     await using manager = new Manager({ cookie: { secure: false } });
     const header = await setCookieOf(manager);
-    assertMatch(header, /^id=[\w-]{56}; Path=\/; HttpOnly; SameSite=Lax$/);
+    assertMatch(header, /^id=[\w-]{60}; Path=\/; HttpOnly; SameSite=Lax$/);
     const cookie = header.slice(0, header.indexOf(";"));
     assertFalse((await manager.start(requestWith(cookie))).isNew);
   });

@@ -73,9 +73,9 @@ function numberedBytes(): (bytes: Uint8Array) => void {
 }
 
 describe("a minted token", () => {
-  it("is 56 characters of base64url", () => {
+  it("is 60 characters of base64url", () => {
     for (const token of mintMany(200)) {
-      assertMatch(token, /^[A-Za-z0-9_-]{56}$/);
+      assertMatch(token, /^[A-Za-z0-9_-]{60}$/);
     }
   });
 
@@ -101,7 +101,7 @@ describe("a minted token", () => {
 
   it("has every character of the alphabet at every position", () => {
     const tokens = mintMany(MANY);
-    for (let position = 0; position < 56; position++) {
+    for (let position = 0; position < 60; position++) {
       const found = new Set(tokens.map((token) => token[position]));
       assertEquals([...found].sort().join(""), [...ALPHABET].sort().join(""));
     }
@@ -116,7 +116,7 @@ describe("a minted token", () => {
     const minted = withRandom((bytes) => {
       fill(bytes);
       drawn.push(Buffer.from(bytes));
-    }, () => [mintId(), mintSecret(), mintId(), mintSibling("A".repeat(32))]);
+    }, () => [mintId(), mintSecret(), mintId(), mintSibling("A".repeat(36))]);
     const texts = drawn.map((bytes) => bytes.toString("base64url"));
     assertEquals(minted, [...texts.slice(0, 3), "A".repeat(16) + texts[3]]);
     assertEquals(drawn.map(({ length }) => length), [18, 24, 18, 12]);
@@ -135,8 +135,8 @@ describe("a minted token", () => {
 });
 
 describe("a minted secret", () => {
-  it("is 32 characters of base64url", () => {
-    assertMatch(mintSecret(), /^[A-Za-z0-9_-]{32}$/);
+  it("is 36 characters of base64url", () => {
+    assertMatch(mintSecret(), /^[A-Za-z0-9_-]{36}$/);
   });
 
   it("is never minted twice", () => {
@@ -260,7 +260,7 @@ describe("a renewed secret", () => {
     assertEquals(renewed.size, 1000);
     for (const other of renewed) {
       assertEquals(other.slice(0, 16), secret.slice(0, 16));
-      assertMatch(other, /^[A-Za-z0-9_-]{32}$/);
+      assertMatch(other, /^[A-Za-z0-9_-]{36}$/);
       assertNotEquals(other, secret);
     }
   });

@@ -11,7 +11,12 @@ import type {
   SessionRecord,
   UpdateResult,
 } from "../provider.ts";
-import { hashSecret, mintSibling } from "../secret/token.ts";
+import {
+  hashFamily,
+  hashSecret,
+  mintSibling,
+  ownText,
+} from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
 import type { Context } from "./context.ts";
 import { type Draft, tokenStateOf } from "./draft.ts";
@@ -280,7 +285,7 @@ export class CarryOut {
     now: number,
     { until, isEssential }: Renewal,
   ): Promise<Cookie> {
-    const secret = mintSibling(draft.secret);
+    const secret = mintSibling(draft.secret, draft.tokenState.secretHash);
     const change = draft.renewalChange(secret, until, now);
     const result = await this.#updateToken(draft, change, now, isEssential);
     if (result === "conflict") {
@@ -405,6 +410,18 @@ export class CarryOut {
     if (opening.standing === "ambiguous" && isMeant) {
       for (const { id, family } of opening.rivals) {
         ends.push({ id, guard: { family } });
+      }
+    }
+    // A clock that is ahead sees no session where others do, and a server that
+    // took over may not know the secret: an end is meant for it all the same.
+    if (
+      opening.standing === "visitor" &&
+      (intent.ending !== undefined ||
+        (isMeant && opening.refusal === "rolled-back"))
+    ) {
+      for (const { id, secret } of opening.unseen ?? []) {
+        const guard = { family: hashFamily(secret) };
+        ends.push({ id: ownText(id), guard });
       }
     }
     // The second click on "Sign in" takes the place of the first.

@@ -62,6 +62,8 @@ export type Opening =
   | {
     readonly standing: "visitor";
     readonly refusal: RefusalReason | undefined;
+    /** Of sessions that were not found, and that an end is meant for as well. */
+    readonly unseen?: readonly Token[];
   };
 
 /** One of two sessions that a request opens. */

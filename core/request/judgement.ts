@@ -1,7 +1,7 @@
 /** Judges the secrets that a request shows for a live record. */
 import type { RefusalReason } from "../events.ts";
 import type { SessionRecord } from "../provider.ts";
-import { areEqual, hashFamily, hashSecret } from "../secret/token.ts";
+import { areEqual, hashFamily, hashSecret, isNewer } from "../secret/token.ts";
 
 /** What a request's secrets are to a record. */
 export type Judgement =
@@ -16,7 +16,7 @@ export type Judgement =
     readonly opens: false;
     readonly reason: Extract<
       RefusalReason,
-      "reused" | "superseded" | "wrong-secret"
+      "reused" | "superseded" | "wrong-secret" | "rolled-back"
     >;
     /** The secret that is the reason. */
     readonly secret: string;
@@ -50,7 +50,7 @@ export function judge(
       return opening(secrets[replaced]!, hashes[replaced]!, previous.family);
     }
   }
-  return refusal(record, secrets, at, grace);
+  return refusal(record, secrets, hashes, at, grace);
 }
 
 /** Whether a secret is the record's own, or still in grace at that time. */
@@ -79,14 +79,23 @@ function opening(
 function refusal(
   record: SessionRecord,
   secrets: readonly string[],
+  hashes: readonly string[],
   at: number,
   grace: number,
 ): Judgement {
   const families = secrets.map(hashFamily);
   // Knowing the id is not enough to end a session; having had its cookie is.
-  const reused = families.findIndex((own) => areEqual(record.family, own));
-  if (reused !== -1) {
-    return { opens: false, reason: "reused", secret: secrets[reused]! };
+  const related = families
+    .flatMap((own, index) => areEqual(record.family, own) ? [index] : []);
+  const [reused] = related;
+  if (reused !== undefined) {
+    // One that the store has never heard of is no copy of one that it has
+    // replaced: the store has lost a renewal, and the owner shows its cookie.
+    const newer = related
+      .find((index) => isNewer(hashes[index]!, record.secretHash));
+    return newer === undefined
+      ? { opens: false, reason: "reused", secret: secrets[reused]! }
+      : { opens: false, reason: "rolled-back", secret: secrets[newer]! };
   }
   const { previous } = record;
   const isRecent = previous !== undefined &&

@@ -24,13 +24,17 @@ import { Draft, type Opening } from "./draft.ts";
 import { judge } from "./judgement.ts";
 import { isTouchDueAtStart } from "./touch.ts";
 
-/** How often an alarm is judged again that another request has overtaken. */
-const MAX_ALARMS = 3;
+/**
+ * How often secrets are judged, if another request has overtaken an alarm, or the
+ * store answers with less than it knew.
+ */
+const MAX_JUDGEMENTS = 3;
 
 /** Of several refusals the first of these is the one that is told. */
 const GRAVEST: readonly RefusalReason[] = [
   "reused",
   "superseded",
+  "rolled-back",
   "ambiguous",
   "fingerprint",
   "wrong-secret",
@@ -136,9 +140,13 @@ export class Opener {
     const refused = openings as readonly Refused[];
     const refusal = gravest(refused);
     const superseded = refused.find(isSuperseded);
-    return superseded === undefined || refusal === undefined
-      ? { standing: "visitor", refusal }
-      : { ...superseded, refusal };
+    if (superseded !== undefined && refusal !== undefined) {
+      return { ...superseded, refusal };
+    }
+    const unseen = refused.flatMap((opening) =>
+      opening.standing === "visitor" ? opening.unseen ?? [] : []
+    );
+    return { standing: "visitor", refusal, unseen };
   }
 
   #drafted(opening: Opening, arrival: Arrival): Draft {
@@ -165,11 +173,11 @@ export class Opener {
     tokens: Tokens,
     record: SessionRecord | undefined,
     arrival: Arrival,
-    alarms = 0,
+    judgements = 1,
   ): Awaitable<Opening> {
     const { id, secrets } = tokens;
     if (record === undefined || !isLive(record, arrival.at)) {
-      return this.#refused("unknown", id);
+      return this.#unseen("unknown", id, secrets);
     }
     const { renewGrace } = this.#context.settings;
     const judgement = judge(record, secrets, arrival.at, renewGrace);
@@ -184,7 +192,9 @@ export class Opener {
     const { reason, secret } = judgement;
     if (reason === "wrong-secret") return this.#refused(reason, id);
     if (reason === "superseded") return this.#superseded({ id, secret });
-    return this.#alarm(tokens, { id, secret }, record, arrival, alarms);
+    return reason === "rolled-back"
+      ? this.#behind(tokens, record, arrival, judgements)
+      : this.#alarm(tokens, { id, secret }, record, arrival, judgements);
   }
 
   /** A secret that was replaced long ago: somebody has a copy of the cookie. */
@@ -193,7 +203,7 @@ export class Opener {
     token: Token,
     record: SessionRecord,
     arrival: Arrival,
-    alarms: number,
+    judgements: number,
   ): Promise<Opening> {
     const { settings, tell } = this.#context;
     const { family, principal } = record;
@@ -204,14 +214,37 @@ export class Opener {
       if (result === "failed") return refusedAs("reused");
       if (result === "refused") {
         // Somebody signs in right now; it may have been the owner.
-        if (alarms + 1 >= MAX_ALARMS) return this.#superseded(token);
+        if (judgements >= MAX_JUDGEMENTS) return this.#superseded(token);
         const latest = await this.#readAgain(id);
         if (latest === "failed") return refusedAs("reused");
-        return this.#judge(tokens, latest, arrival, alarms + 1);
+        return this.#judge(tokens, latest, arrival, judgements + 1);
       }
     }
     tell({ type: "reused", id, principal });
     return refusedAs("reused");
+  }
+
+  /**
+   * A secret that the store should know, and does not. A replica may be late;
+   * one that took over without the last writes stays as it is. The session is
+   * left alone: this is its owner, and what the store has lost may come back.
+   */
+  async #behind(
+    tokens: Tokens,
+    record: SessionRecord,
+    arrival: Arrival,
+    judgements: number,
+  ): Promise<Opening> {
+    const id = ownText(tokens.id);
+    if (judgements < MAX_JUDGEMENTS) {
+      const latest = await this.#readAgain(id);
+      if (latest !== "failed") {
+        return this.#judge(tokens, latest, arrival, judgements + 1);
+      }
+    }
+    const { principal } = record;
+    this.#context.tell({ type: "rolled-back", id, principal });
+    return this.#unseen("rolled-back", id, tokens.secrets);
   }
 
   #endFamily(id: string, family: string) {
@@ -253,6 +286,17 @@ export class Opener {
     this.#tellRefusal("superseded", id);
     const token = { id: ownText(id), secret };
     return { standing: "superseded", token, refusal: "superseded" };
+  }
+
+  /** A session may be there all the same, for a clock or a server that is right. */
+  #unseen(
+    reason: "unknown" | "rolled-back",
+    id: string,
+    secrets: readonly string[],
+  ): Refused {
+    this.#tellRefusal(reason, id);
+    const unseen = secrets.map((secret) => ({ id, secret }));
+    return { standing: "visitor", refusal: reason, unseen };
   }
 
   #refused(reason: RefusalReason, id?: string): Refused {

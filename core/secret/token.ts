@@ -5,14 +5,25 @@ import * as crypto from "node:crypto";
 /** The characters of a session's id: 18 random bytes in base64url. */
 export const ID_LENGTH = 24;
 
-/** The characters of a session's secret: 24 random bytes in base64url. */
-const SECRET_LENGTH = 32;
+/** The characters of a secret's family: 12 random bytes in base64url. */
+const FAMILY_LENGTH = 16;
+
+/** The characters of its generation: 3 bytes in base64url. */
+const GENERATION_LENGTH = 4;
+
+/** The characters of a secret: family, generation, and 12 random bytes more. */
+const SECRET_LENGTH = 36;
 
 /** The characters of a cookie's value: id, then secret. */
 export const TOKEN_LENGTH: number = ID_LENGTH + SECRET_LENGTH;
 
 const ID_BYTES = 18;
-const SECRET_BYTES = 24;
+const SECRET_BYTES = 27;
+const OWN_BYTES = 12;
+const GENERATION_BYTES = 3;
+
+/** How many generations there are; after the last comes the first. */
+const GENERATIONS = 2 ** 24;
 const FAMILY_DIGEST_LENGTH = 16;
 
 /** Makes a new id. */
@@ -20,14 +31,52 @@ export function mintId(): string {
   return random(ID_BYTES);
 }
 
-/** Makes a new secret of a new family. */
+/** Makes a new secret of a new family, whose generations begin anywhere. */
 export function mintSecret(): string {
   return random(SECRET_BYTES);
 }
 
-/** Makes a new secret of the same family as another. */
-export function mintSibling(secret: string): string {
-  return familyOf(secret) + random(SECRET_BYTES / 2);
+/**
+ * Makes a new secret of the same family as another.
+ *
+ * @param replaced What is stored of the secret that it takes the place of, if
+ * that is not the other one itself.
+ */
+export function mintSibling(
+  secret: string,
+  replaced: string = hashSecret(secret),
+): string {
+  const next = (generationOf(replaced) + 1) % GENERATIONS;
+  return familyOf(secret) + generationText(next) + random(OWN_BYTES);
+}
+
+/** A number of 3 bytes as 4 characters of base64url. */
+function generationText(generation: number): string {
+  const buffer = Buffer.alloc(GENERATION_BYTES);
+  buffer.writeUIntBE(generation, 0, GENERATION_BYTES);
+  return buffer.toString("base64url");
+}
+
+function generationOf(hash: string): number {
+  const text = hash.slice(0, GENERATION_LENGTH);
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.length === GENERATION_BYTES
+    ? bytes.readUIntBE(0, GENERATION_BYTES)
+    : 0;
+}
+
+/**
+ * Whether a secret was made after another one of its family. Whoever had a cookie
+ * can lay claim to any generation; it opens nothing, and is only told apart from
+ * one that was replaced.
+ *
+ * @param shown What would be stored of the one.
+ * @param stored What is stored of the other.
+ */
+export function isNewer(shown: string, stored: string): boolean {
+  const difference = generationOf(shown) - generationOf(stored) + GENERATIONS;
+  const ahead = difference % GENERATIONS;
+  return ahead > 0 && ahead < GENERATIONS / 2;
 }
 
 /**
@@ -49,7 +98,7 @@ export interface Token {
   readonly secret: string;
 }
 
-/** Whether a value can be a token at all: 56 characters of base64url. */
+/** Whether a value can be a token at all: 60 characters of base64url. */
 export function isToken(value: string): boolean {
   return value.length === TOKEN_LENGTH && /^[\w-]+$/.test(value);
 }
@@ -68,12 +117,12 @@ export function ownText(text: string): string {
 }
 
 /**
- * The first half of a secret: 12 random bytes that all secrets from one sign-in
+ * The beginning of a secret: 12 random bytes that all secrets from one sign-in
  * to the next have in common. Whoever shows it has had a cookie of that session,
  * however old.
  */
 export function familyOf(secret: string): string {
-  return secret.slice(0, SECRET_LENGTH / 2);
+  return secret.slice(0, FAMILY_LENGTH);
 }
 
 /**
@@ -91,9 +140,10 @@ function inSteps(name: string, text: string, encoding: "hex"): string {
   return crypto.createHash(name).update(text).digest(encoding);
 }
 
-/** What is stored of a secret: its digest. */
+/** What is stored of a secret: its generation, and its digest. */
 export function hashSecret(secret: string): string {
-  return digest(secret);
+  const end = FAMILY_LENGTH + GENERATION_LENGTH;
+  return secret.slice(FAMILY_LENGTH, end) + digest(secret);
 }
 
 /** What is stored of a secret's family: 16 characters of its digest. */

@@ -13,7 +13,9 @@ import type {
   UpdateResult,
 } from "../provider.ts";
 import { ownText } from "../secret/token.ts";
+import { Outage } from "./outage.ts";
 import { toRecord } from "./record.ts";
+import { PAUSE, Silence, Waiting } from "./waiting.ts";
 
 /** What a gateway needs to know beside its provider. */
 export interface GatewayOptions {
@@ -30,20 +32,25 @@ export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
 
 /**
  * A provider behind one gate: whatever goes wrong in a call becomes a
- * `SessionError` and an event, and no call but `clear` takes longer than the
- * timeout. Answers that come at once stay synchronous.
+ * `SessionError` and an event, no call waits longer than the timeout for an
+ * answer or for word of a step, and none waits for a store that has fallen
+ * silent. Answers that come at once stay synchronous.
  */
 export class Gateway {
   /** What is behind it, to tell whether two gateways lead to the same. */
   readonly provider: Provider;
+  /** In milliseconds. */
   readonly #timeout: number;
   readonly #tell: (event: SessionEvent) => void;
+  readonly #silence = new Silence();
+  readonly #outage: Outage;
   #isClosed = false;
 
   constructor(provider: Provider, { timeout, tell }: GatewayOptions) {
     this.provider = provider;
-    this.#timeout = timeout;
+    this.#timeout = timeout * 1000;
     this.#tell = tell;
+    this.#outage = new Outage(tell);
   }
 
   create(
@@ -53,7 +60,7 @@ export class Gateway {
   ): Awaitable<boolean> {
     return this.#call(
       "create",
-      () => this.provider.create(id, record, now),
+      (waiting) => this.provider.create(id, record, now, waiting),
       checkBoolean,
       id,
     );
@@ -62,12 +69,12 @@ export class Gateway {
   read(id: string, now: number): Awaitable<SessionRecord | undefined> {
     // Written out, as `touch` is: every request comes through here, and a
     // closure for each costs more than the look-up.
-    this.#checkOpen("read");
+    this.#checkOpen("read", id);
     try {
       const answer = this.provider.read(id, now);
       return isPromise(answer)
         ? this.#settle("read", answer.then(checkRecord), id)
-        : checkRecord(answer);
+        : this.#came(checkRecord(answer));
     } catch (error) {
       throw this.#failure("read", error, id);
     }
@@ -81,19 +88,20 @@ export class Gateway {
   ): Awaitable<UpdateResult> {
     return this.#call(
       "update",
-      () => this.provider.update(id, change, guard, now),
+      (waiting) => this.provider.update(id, change, guard, now, waiting),
       checkUpdateResult,
       id,
     );
   }
 
   touch(id: string, now: number): Awaitable<boolean> {
-    this.#checkOpen("touch");
+    this.#checkOpen("touch", id);
     try {
-      const answer = this.provider.touch(id, now);
+      const waiting = new Waiting(this.#timeout);
+      const answer = this.provider.touch(id, now, waiting);
       return isPromise(answer)
-        ? this.#settle("touch", answer.then(checkBoolean), id)
-        : checkBoolean(answer);
+        ? this.#settle("touch", answer.then(checkBoolean), id, waiting)
+        : this.#came(checkBoolean(answer));
     } catch (error) {
       throw this.#failure("touch", error, id);
     }
@@ -102,14 +110,33 @@ export class Gateway {
   destroy(id: string, guard: Guard, now: number): Awaitable<DestroyResult> {
     return this.#call(
       "destroy",
-      () => this.provider.destroy(id, guard, now),
+      (waiting) => this.provider.destroy(id, guard, now, waiting),
       checkDestroyResult,
       id,
     );
   }
 
+  /** Ends several sessions, and answers the ids of those that it ended. */
+  destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+  ): Awaitable<readonly string[]> {
+    return this.#call(
+      "destroyMany",
+      (waiting) =>
+        this.provider.destroyMany?.(ids, guard, now, waiting) ??
+          this.#destroyEach(ids, guard, now, waiting),
+      checkIds,
+    );
+  }
+
   gc(now: number, limit: number): Awaitable<number> {
-    return this.#call("gc", () => this.provider.gc(now, limit), checkCount);
+    return this.#call(
+      "gc",
+      (waiting) => this.provider.gc(now, limit, waiting),
+      checkCount,
+    );
   }
 
   list(principal: string, now: number): Awaitable<SessionList> {
@@ -123,19 +150,27 @@ export class Gateway {
   destroyAll(principal: string, except?: string): Awaitable<number> {
     return this.#call(
       "destroyAll",
-      () => this.provider.destroyAll(principal, except),
+      (waiting) => this.provider.destroyAll(principal, except, waiting),
       checkCount,
     );
   }
 
-  /** Without the timeout: there may be millions of sessions to go through. */
-  async clear(): Promise<number> {
-    this.#checkOpen("clear");
-    try {
-      return checkCount(await this.provider.clear());
-    } catch (error) {
-      throw this.#failure("clear", error);
-    }
+  clear(): Awaitable<number> {
+    return this.#call(
+      "clear",
+      (waiting) => this.provider.clear(waiting),
+      checkCount,
+    );
+  }
+
+  /** The store's own clock, or `undefined` if it has none. */
+  serverTime(): Awaitable<number | undefined> {
+    if (this.provider.serverTime === undefined) return undefined;
+    return this.#call<number>(
+      "serverTime",
+      () => this.provider.serverTime!(),
+      checkInstant,
+    );
   }
 
   /** Refuses every later call; closes the provider too if `owned`. */
@@ -145,57 +180,95 @@ export class Gateway {
     if (owned) await this.provider.close();
   }
 
+  async #destroyEach(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    waiting: Waiting,
+  ): Promise<readonly string[]> {
+    const ended: string[] = [];
+    for (const id of ids) {
+      const result = await this.provider.destroy(id, guard, now, waiting);
+      if (checkDestroyResult(result) === "done") ended.push(id);
+      waiting.extend();
+    }
+    return ended;
+  }
+
   #call<T>(
     operation: Operation,
-    run: () => Awaitable<T>,
+    run: (waiting: Waiting) => Awaitable<T>,
     check: (answer: T) => T,
     id?: string,
   ): Awaitable<T> {
-    this.#checkOpen(operation);
+    this.#checkOpen(operation, id);
     try {
-      const answer = run();
+      const waiting = new Waiting(this.#timeout);
+      const answer = run(waiting);
       return isPromise(answer)
-        ? this.#settle(operation, answer.then(check), id)
-        : check(answer);
+        ? this.#settle(operation, answer.then(check), id, waiting)
+        : this.#came(check(answer));
     } catch (error) {
       throw this.#failure(operation, error, id);
     }
   }
 
-  #checkOpen(operation: Operation): void {
-    if (!this.#isClosed) return;
-    throw new SessionError(
-      "closed",
-      `Cannot ${DESCRIPTIONS[operation]}: the manager is closed`,
+  #checkOpen(operation: Operation, id?: string): void {
+    if (this.#isClosed) {
+      throw new SessionError(
+        "closed",
+        `Cannot ${DESCRIPTIONS[operation]}: the manager is closed`,
+      );
+    }
+    if (!this.#silence.refuses()) return;
+    const error = new SessionError(
+      "unavailable",
+      `Cannot ${
+        DESCRIPTIONS[operation]
+      }: the provider answers no call; one tries every ${PAUSE / 1000} s`,
+      { id: id && ownText(id) },
     );
+    throw this.#failure(operation, error, id);
   }
 
   async #settle<T>(
     operation: Operation,
     answer: Promise<T>,
-    id?: string,
+    id: string | undefined,
+    waiting: Waiting = new Waiting(this.#timeout),
   ): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timedOut = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          new SessionError(
-            "timeout",
-            `Cannot ${
-              DESCRIPTIONS[operation]
-            }: the provider did not answer within ${this.#timeout} seconds`,
-            { id: id && ownText(id) },
-          ),
-        );
-      }, this.#timeout * 1000);
+    const beganAt = this.#silence.begin();
+    const { promise: end, reject } = Promise.withResolvers<never>();
+    const stop = waiting.onEnd(() => {
+      if (this.#silence.gaveUp(beganAt)) this.provider.reconnect?.();
+      reject(
+        new SessionError(
+          "timeout",
+          `Cannot ${
+            DESCRIPTIONS[operation]
+          }: the provider did not answer within ${
+            this.#timeout / 1000
+          } seconds`,
+          { id: id && ownText(id) },
+        ),
+      );
     });
+    const heard = () => this.#silence.heard();
+    answer.then(heard, heard);
     try {
-      return await Promise.race([answer, timedOut]);
+      return this.#came(await Promise.race([answer, end]));
     } catch (error) {
       throw this.#failure(operation, error, id);
     } finally {
-      clearTimeout(timer);
+      stop();
+      this.#silence.end();
     }
+  }
+
+  /** Passes on an answer, the first of which can be the end of an outage. */
+  #came<T>(answer: T): T {
+    if (this.#outage.isOn) this.#outage.succeeded();
+    return answer;
   }
 
   #failure(operation: Operation, cause: unknown, id?: string): SessionError {
@@ -205,6 +278,7 @@ export class Gateway {
       { id: id && ownText(id), cause },
     );
     this.#tell({ type: "store-error", operation, error });
+    this.#outage.failed(error);
     return error;
   }
 }
@@ -248,6 +322,16 @@ function checkCount(answer: number): number {
   throw nonsense("a count", answer);
 }
 
+function checkInstant(answer: number): number {
+  if (Number.isFinite(answer)) return answer;
+  throw nonsense("an instant", answer);
+}
+
+function checkIds(ids: readonly string[]): readonly string[] {
+  if (Array.isArray(ids)) return ids;
+  throw nonsense("a list of ids", ids);
+}
+
 function checkUpdateResult(result: UpdateResult): UpdateResult {
   if (result === "done" || result === "gone" || result === "conflict") {
     return result;
@@ -281,10 +365,12 @@ const DESCRIPTIONS = {
   update: "update session",
   touch: "touch session",
   destroy: "destroy session",
+  destroyMany: "destroy sessions",
   gc: "collect expired sessions",
   list: "list sessions",
   destroyAll: "destroy sessions",
   clear: "destroy every session",
+  serverTime: "read the store's clock",
 } as const;
 
 type Operation = keyof typeof DESCRIPTIONS;

@@ -1,5 +1,5 @@
 /** Ids by which a store knows a write again that it has done already. */
-import { mintSecret } from "../secret/token.ts";
+import { mintId } from "../secret/token.ts";
 
 const ID_LENGTH = 16;
 
@@ -17,5 +17,5 @@ const FIRST = ".";
  * every state in common, and would take each other's writes for repeats.
  */
 export function mintWriteId(): string {
-  return FIRST + mintSecret().slice(0, ID_LENGTH - FIRST.length);
+  return FIRST + mintId().slice(0, ID_LENGTH - FIRST.length);
 }
