@@ -3,7 +3,7 @@ import { ResponseAnswer, SinkAnswer } from "./carriage/answer.ts";
 import type { RequestLike } from "./carriage/arrival.ts";
 import { forbidden, isCrossOrigin, originOf } from "./carriage/cross_origin.ts";
 import { type HeaderSink, isResponse } from "./carriage/response.ts";
-import { SessionError } from "./errors.ts";
+import { SessionError, type SessionErrorCode } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
 import { ownOf, ownOptions } from "./option_names.ts";
 import {
@@ -20,6 +20,7 @@ import type { Draft } from "./request/draft.ts";
 import { Opener } from "./request/opener.ts";
 import { mintId } from "./secret/token.ts";
 import { type AnyData, draftOf, Session } from "./session.ts";
+import { ClockCheck } from "./store/clock_check.ts";
 import { Collector } from "./store/collector.ts";
 import { Gateway, isPromise } from "./store/gateway.ts";
 import { expiryOf, isLive } from "./store/record.ts";
@@ -115,6 +116,9 @@ export class Manager<Data extends object = AnyData> {
   readonly #opener: Opener;
   readonly #carryOut: CarryOut;
   readonly #collector: Collector;
+  readonly #clocks: ClockCheck;
+  /** Whether the clocks are still to be compared for the first time. */
+  #areClocksNew: boolean;
   readonly #ownsProvider: boolean;
   readonly #stopObserving: (() => void) | undefined;
   /** The sessions of requests that are run, by request. */
@@ -143,7 +147,7 @@ export class Manager<Data extends object = AnyData> {
       ? open(provider as string | URL)
       : checkProvider(provider as Provider);
     const tell = (event: SessionEvent) => notify(settings.onEvent, event);
-    const { timeout, now, gcInterval } = settings;
+    const { timeout, now, gcInterval: interval } = settings;
     this.#settings = {
       ...settings,
       touchInterval: settings.touchInterval ?? opened.touchInterval,
@@ -152,7 +156,10 @@ export class Manager<Data extends object = AnyData> {
     this.#context = { settings: this.#settings, gateway: this.#gateway, tell };
     this.#opener = new Opener(this.#context);
     this.#carryOut = new CarryOut(this.#context);
-    this.#collector = new Collector(this.#gateway, now, gcInterval);
+    const clocks = new ClockCheck(this.#gateway, { now, tell });
+    this.#clocks = clocks;
+    this.#areClocksNew = clocks.canTell;
+    this.#collector = new Collector(this.#gateway, { now, interval, clocks });
     this.#stopObserving = opened.observe?.((type, id) => tell({ type, id }));
   }
 
@@ -166,6 +173,7 @@ export class Manager<Data extends object = AnyData> {
    */
   async ready(): Promise<void> {
     await this.#gateway.read(mintId(), this.#settings.now());
+    if (this.#areClocksNew) await this.#compareClocks();
   }
 
   /**
@@ -183,17 +191,17 @@ export class Manager<Data extends object = AnyData> {
     request: RequestLike,
     options?: StartOptions,
   ): Awaitable<Session<Data>> {
-    if (typeof request?.headers?.get !== "function") {
-      throw new TypeError(
-        `Cannot start session: it takes a Request: received ${typeof request}`,
-      );
-    }
+    if (
+      typeof request?.headers?.get !== "function" ||
+      typeof request.url !== "string"
+    ) throw notStarted(request);
     if (this.#isClosing) {
       throw new SessionError(
         "closed",
         "Cannot start session: the manager is closed",
       );
     }
+    if (this.#areClocksNew) this.#compareClocks().catch(() => {});
     const draft = this.#opener.open(request, this.#isUse(request, options));
     return isPromise(draft)
       ? draft.then((opened) => new Session<Data>(opened))
@@ -317,7 +325,9 @@ export class Manager<Data extends object = AnyData> {
   }
 
   /**
-   * Wraps a handler: see {@linkcode Manager.run}.
+   * Wraps a handler: see {@linkcode Manager.run}. A request that fails because the
+   * store does is answered with 503 and `Retry-After`, or as `onUnavailable` says;
+   * whether what it wrote was stored is open then.
    *
    * @param handler Gets the request, the session, and whatever else the server
    * passes: Deno's `info`, Bun's `server`.
@@ -335,8 +345,16 @@ export class Manager<Data extends object = AnyData> {
         `Cannot handle requests: the handler must be a function: received ${typeof handler}`,
       );
     }
-    return (request, ...args) =>
-      this.run(request, (session) => handler(request, session, ...args));
+    return async (request, ...args) => {
+      try {
+        return await this.run(
+          request,
+          (session) => handler(request, session, ...args),
+        );
+      } catch (error) {
+        return await this.#unavailable(error, request) as Answer;
+      }
+    };
   }
 
   /**
@@ -429,6 +447,13 @@ export class Manager<Data extends object = AnyData> {
       "except",
     ]);
     const except = spared instanceof Session ? draftOf(spared).id : spared;
+    if (except !== undefined && typeof except !== "string") {
+      throw new TypeError(
+        `Cannot destroy sessions: except must be a session or its id: received ${
+          isPromise(except) ? "a promise" : typeof except
+        }`,
+      );
+    }
     const count = await this.#gateway.destroyAll(principal, except);
     this.#context.tell({ type: "destroyed-all", principal, except, count });
     return count;
@@ -459,6 +484,23 @@ export class Manager<Data extends object = AnyData> {
   /** {@linkcode Manager.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The answer to a request whose store fails. */
+  #unavailable(error: unknown, request: RequestLike): Awaitable<Response> {
+    if (!(error instanceof SessionError) || !UNAVAILABLE.has(error.code)) {
+      throw error;
+    }
+    const { onUnavailable } = this.#settings;
+    return onUnavailable === undefined
+      ? unavailable()
+      : onUnavailable(error, request);
+  }
+
+  /** Nobody waits for it but `ready`; an event tells. */
+  async #compareClocks(): Promise<void> {
+    this.#areClocksNew = false;
+    await this.#clocks.isOff();
   }
 
   #isUse(request: RequestLike, options: StartOptions | undefined): boolean {
@@ -526,8 +568,11 @@ export class Manager<Data extends object = AnyData> {
     this.#isClosing = true;
     this.#collector.stop();
     if (this.#runs > 0) await this.#idle(this.#settings.timeout);
-    this.#stopObserving?.();
-    await this.#gateway.close(this.#ownsProvider);
+    try {
+      this.#stopObserving?.();
+    } finally {
+      await this.#gateway.close(this.#ownsProvider);
+    }
   }
 
   /** Waits until no request is run, and for so many seconds at most. */
@@ -550,6 +595,38 @@ const START_NAMES: readonly string[] = Object.keys(
 const RUN_NAMES: readonly string[] = Object.keys(
   { failed: 1, isUse: 1 } satisfies Record<keyof RunOptions, 1>,
 );
+
+/** What fails a request through no fault of its own. */
+const UNAVAILABLE: ReadonlySet<SessionErrorCode> = new Set([
+  "closed",
+  "store-failed",
+  "timeout",
+  "unavailable",
+]);
+
+/** After how many seconds a client should ask again. */
+const RETRY_AFTER = 5;
+
+function unavailable(): Response {
+  const headers = {
+    "content-type": "text/plain; charset=utf-8",
+    "cache-control": "no-store",
+    "retry-after": String(RETRY_AFTER),
+  };
+  const text = "The service is unavailable. Try again in a few seconds.\n";
+  return new Response(text, { status: 503, headers });
+}
+
+function notStarted(request: RequestLike): TypeError {
+  const missing = typeof request?.headers?.get !== "function"
+    ? "headers with get"
+    : "a url";
+  return new TypeError(
+    `Cannot start session: it takes a Request, or an object with method, url and headers: received ${
+      request === null ? "null" : typeof request
+    } without ${missing}`,
+  );
+}
 
 function notAnswered(doing: string, received: unknown): TypeError {
   const kind = received === null ? "null" : typeof received;

@@ -8,7 +8,8 @@ import {
 } from "./carriage/cookie.ts";
 import { resolveOrigins } from "./carriage/cross_origin.ts";
 import type { SessionListener } from "./events.ts";
-import type { Provider } from "./provider.ts";
+import type { SessionError } from "./errors.ts";
+import type { Awaitable, Provider } from "./provider.ts";
 import { ownOptions } from "./option_names.ts";
 
 /** The idle timeout unless the options say otherwise: one hour, in seconds. */
@@ -118,6 +119,15 @@ export interface ManagerOptions {
    */
   readonly onFingerprintChange?: "report" | "refuse" | undefined;
   /**
+   * What `handle` answers when the store fails, in place of a plain 503 with
+   * `Retry-After`. Whether what the request wrote was stored is open then.
+   *
+   * @default {undefined}
+   */
+  readonly onUnavailable?:
+    | ((error: SessionError, request: RequestLike) => Awaitable<Response>)
+    | undefined;
+  /**
    * Whether a request is a use of its session, and prolongs it. One that a page
    * makes by itself, such as a poll, is none. What `start` and `run` are told
    * comes before it.
@@ -185,6 +195,7 @@ export interface Settings {
   readonly trustedOrigins: ReadonlySet<string>;
   readonly fingerprint: ((request: RequestLike) => string) | undefined;
   readonly isUse: ((request: RequestLike) => boolean) | undefined;
+  readonly onUnavailable: ManagerOptions["onUnavailable"];
   readonly onFingerprintChange: "report" | "refuse";
   /** In seconds, as the options or the provider say, if they do. */
   readonly touchInterval: number | undefined;
@@ -210,6 +221,7 @@ const OPTION_NAMES: readonly string[] = Object.keys(
     trustedOrigins: 1,
     fingerprint: 1,
     onFingerprintChange: 1,
+    onUnavailable: 1,
     isUse: 1,
     touchInterval: 1,
     gcInterval: 1,
@@ -256,6 +268,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     trustedOrigins = [],
     fingerprint,
     onFingerprintChange = "report",
+    onUnavailable,
     isUse,
     touchInterval,
     gcInterval = 60,
@@ -281,6 +294,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
   checkFlag("crossOriginProtection", crossOriginProtection);
   checkFunction("fingerprint", fingerprint);
   checkChoice("onFingerprintChange", onFingerprintChange, ["report", "refuse"]);
+  checkFunction("onUnavailable", onUnavailable);
   checkFunction("isUse", isUse);
   checkTouchInterval(touchInterval, idleTimeout);
   checkSeconds(MAKING, "gcInterval", gcInterval, {
@@ -303,6 +317,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     trustedOrigins: resolveOrigins(trustedOrigins),
     fingerprint,
     onFingerprintChange,
+    onUnavailable,
     isUse,
     touchInterval,
     gcInterval,

@@ -2,6 +2,7 @@
 import type { RefusalReason } from "./events.ts";
 import type { Lifetime } from "./options.ts";
 import { ownOptions } from "./option_names.ts";
+import { quote } from "./value/intake.ts";
 import { isPromise } from "./store/gateway.ts";
 import { type REMOVED, updateAtomically } from "./request/atomic_update.ts";
 import { Draft } from "./request/draft.ts";
@@ -280,8 +281,9 @@ export class Session<Data extends object = AnyData> {
    * wrote in between. Takes effect at once, also after the session was
    * committed. On a session that is not stored yet it is the same as `set`.
    *
-   * One that is not awaited is waited for by the commit, and its failure is an
-   * event alone.
+   * One that is not awaited is waited for by the commit. An event tells if the
+   * store fails it, or the session has gone; what `change` throws, or what cannot
+   * be stored, only its promise says.
    *
    * @param key The key, any string.
    * @param change Gets the present value and returns the new one, or `REMOVED`
@@ -314,7 +316,7 @@ export class Session<Data extends object = AnyData> {
     const update = async () =>
       await updateAtomically(
         draft,
-        checkKey(key),
+        checkUpdate(key, change),
         (stored) => change(stored as Present<Data, Key>),
       );
     return draft.track(update()) as Promise<Output<Data, Key>>;
@@ -371,7 +373,12 @@ export class Session<Data extends object = AnyData> {
         `Cannot sign in: stillValid must be a function: received ${typeof stillValid}`,
       );
     }
-    // A label is often what a client calls itself, so it never fails.
+    if (label !== undefined && typeof label !== "string") {
+      throw new TypeError(
+        `Cannot sign in: label must be a string: received ${typeof label}`,
+      );
+    }
+    // A label is often what a client calls itself, so no text of any kind fails.
     const shown = label?.slice(0, MAX_NAME_LENGTH).toWellFormed();
     this.#draft.signIn({
       principal,
@@ -506,6 +513,17 @@ function checkKey<Key extends string>(key: Key): Key {
   if (typeof key === "string") return key;
   throw new TypeError(
     `Cannot set value: its key must be a string: received ${typeof key}`,
+  );
+}
+
+function checkUpdate<Key extends string>(key: Key, change: unknown): Key {
+  if (typeof key === "string" && typeof change === "function") return key;
+  throw new TypeError(
+    typeof key === "string"
+      ? `Cannot update ${
+        quote(key)
+      }: it takes a function of the present value: received ${typeof change}`
+      : `Cannot update value: its key must be a string: received ${typeof key}`,
   );
 }
 

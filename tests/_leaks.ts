@@ -35,8 +35,11 @@ channel("@cloakroom/session").subscribe((event) => {
   report("emitted", inspect(event, { depth: 10 }));
 });
 
-/** Secrets, and their halves, are texts of so many random bytes. */
-const SECRET_SIZES = [24, 12];
+/** Secrets, and what is new in a renewed one, are texts of so many bytes. */
+const SECRET_SIZES = [27, 12];
+
+/** The characters between its two random parts that number a secret. */
+const GENERATION_LENGTH = 4;
 
 /** Secrets come out of a buffer of their own size. */
 function watchMinting(): void {
@@ -50,10 +53,10 @@ function watchMinting(): void {
   };
 }
 
-/** Keeps a secret. An id, of 24 characters, may be known to everybody. */
+/** Keeps the random parts of a secret. */
 function keep(text: string): void {
-  if (text.length === 24) return;
-  for (let at = 0; at + PART_LENGTH <= text.length; at += PART_LENGTH) {
+  const step = PART_LENGTH + GENERATION_LENGTH;
+  for (let at = 0; at + PART_LENGTH <= text.length; at += step) {
     const part = text.slice(at, at + PART_LENGTH);
     // Tests of a broken random number generator mint the same over and over.
     if (new Set(part).size > 4) parts.add(part);

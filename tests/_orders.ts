@@ -293,21 +293,23 @@ export class Play {
     this.now += (this.scene.jump ?? 0) * 1000;
   }
 
-  #created(args: Parameters<ModelProvider["create"]>): boolean {
+  #created(args: Parameters<Provider["create"]>): boolean {
     const of = this.#running;
     if (of !== undefined && args[1].principal !== undefined) {
       of.signedInAt = this.steps;
     }
-    return this.table.create(...args);
+    const [id, record, now] = args;
+    return this.table.create(id, record, now);
   }
 
   /** Notes what an update did, whatever its guard was. */
   #updated(
     of: Outcome | undefined,
-    args: Parameters<ModelProvider["update"]>,
+    args: Parameters<Provider["update"]>,
   ): UpdateResult {
     const before = this.table.records.get(args[0]);
-    const result = this.table.update(...args);
+    const [id, change, guard, now] = args;
+    const result = this.table.update(id, change, guard, now);
     if (of === undefined || result !== "done") return result;
     const after = this.table.records.get(args[0]);
     const isReplaced = after?.family !== before?.family;
@@ -340,11 +342,12 @@ export class Play {
         const of = this.#running;
         return call("update", () => this.#updated(of, args));
       },
-      touch: (...args) => call("touch", () => table.touch(...args)),
-      destroy: (...args) => call("destroy", () => table.destroy(...args)),
+      touch: (id, now) => call("touch", () => table.touch(id, now)),
+      destroy: (id, guard, now) =>
+        call("destroy", () => table.destroy(id, guard, now)),
       list: (...args) => call("list", () => table.list(...args)),
-      destroyAll: (...args) =>
-        call("destroyAll", () => table.destroyAll(...args)),
+      destroyAll: (principal, except) =>
+        call("destroyAll", () => table.destroyAll(principal, except)),
       gc: () => 0,
       clear: () => 0,
       close: () => {},

@@ -17,9 +17,12 @@ const GRACE = 30;
 const GRACE_MS = GRACE * 1000;
 
 /** The secret of the record, and others by what they are to it. */
-const CURRENT = mintSecret();
-const REPLACED = mintSibling(CURRENT);
-const OLDER = mintSibling(CURRENT);
+const OLDER = mintSecret();
+const REPLACED = mintSibling(OLDER);
+const CURRENT = mintSibling(REPLACED);
+/** What a store would know that has not lost a renewal. */
+const NEWER = mintSibling(CURRENT);
+const NEWEST = mintSibling(NEWER);
 /** From before a sign-in, and another one of the same family. */
 const BEFORE = mintSecret();
 const LONG_BEFORE = mintSibling(BEFORE);
@@ -29,6 +32,8 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   [CURRENT, "current"],
   [REPLACED, "replaced"],
   [OLDER, "older"],
+  [NEWER, "newer"],
+  [NEWEST, "newest"],
   [BEFORE, "before"],
   [LONG_BEFORE, "long before"],
   [FOREIGN, "foreign"],
@@ -129,11 +134,20 @@ describe("one secret", () => {
     }
   });
 
-  it("is an alarm by its first half alone", () => {
-    const forged = CURRENT.slice(0, 16) + FOREIGN.slice(16);
+  it("is an alarm by its family and generation alone", () => {
+    const forged = CURRENT.slice(0, 20) + FOREIGN.slice(20);
     const record = recordWith(undefined);
     const judgement = judge(record, [forged], START, GRACE);
     assertEquals(judgement, { opens: false, reason: "reused", secret: forged });
+  });
+
+  it("is no alarm if it is newer than the record's, at any time", () => {
+    for (const record of [recordWith(undefined), renewed("confirmed")]) {
+      for (const at of [START - 1000, START, START + 1e9]) {
+        assertEquals(judged(record, [NEWER], { at }), "rolled-back: newer");
+        assertEquals(judged(record, [NEWEST], { at }), "rolled-back: newest");
+      }
+    }
   });
 
   it("is superseded until renewGrace after a sign-in, and then wrong", () => {
@@ -184,6 +198,7 @@ describe("several secrets of one session", () => {
   const ORDER = [
     [CURRENT, "opens: current"],
     [REPLACED, "opens: replaced"],
+    [NEWER, "rolled-back: newer"],
     [OLDER, "reused: older"],
     [FOREIGN, "wrong-secret: foreign"],
   ] as const;
@@ -201,6 +216,7 @@ describe("several secrets of one session", () => {
 
   it("come to the gravest reason if none opens, in any order", () => {
     const order = [
+      [NEWER, "rolled-back: newer"],
       [OLDER, "reused: older"],
       [BEFORE, "superseded: before"],
       [FOREIGN, "wrong-secret: foreign"],
@@ -227,7 +243,7 @@ describe("several secrets of one session", () => {
 
   it("come to the same as the best of them alone, for any of them", () => {
     const rank = (verdict: string) =>
-      ["opens: current", "opens", "reused", "superseded", "wrong"]
+      ["opens: current", "opens", "rolled", "reused", "superseded", "wrong"]
         .findIndex((start) => verdict.startsWith(start));
     const untils = fc.constantFrom<Until>(
       "confirmed",

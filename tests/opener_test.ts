@@ -173,9 +173,9 @@ describe("a replaced secret that is used again", () => {
     assertEquals(told(all.site), ["reused"]);
   });
 
-  it("is known by its family alone, so that half a cookie is as telling", async () => {
+  it("is known by its family and its number, whatever follows", async () => {
     const { site, owner, thief } = await renewed();
-    const secret = familyOf(secretOf(thief.token)) + "A".repeat(16);
+    const secret = secretOf(thief.token).slice(0, 20) + "A".repeat(16);
     await site.start(forged(owner, secret));
     assertEquals(told(site), ["reused"]);
   });

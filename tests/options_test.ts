@@ -54,7 +54,7 @@ function storeWith(calls: Partial<Provider> = {}): Provider {
   return {
     create: (id, record, now) => memory.create(id, record, now),
     read: (id, now) => memory.read(id, now),
-    update: (...args) => memory.update(...args),
+    update: (id, change, guard, now) => memory.update(id, change, guard, now),
     touch: (id, now) => memory.touch(id, now),
     destroy: (id, guard, now) => memory.destroy(id, guard, now),
     gc: (now, limit) => memory.gc(now, limit),

@@ -361,7 +361,7 @@ class Race {
   #actor(index: number): Actor {
     const gated = new Proxy(this.#provider, {
       get: (provider, name) => {
-        const method = provider[name as keyof Provider];
+        const method = (provider as Provider)[name as keyof Provider];
         if (typeof method !== "function" || name === "observe") {
           return undefined;
         }

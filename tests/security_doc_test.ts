@@ -99,6 +99,10 @@ const EVENTS = {
   "conflict": 1,
   "unreadable": 1,
   "insecure": 1,
+  "store-down": 1,
+  "store-up": 1,
+  "clock-skew": 1,
+  "rolled-back": 1,
   "store-error": 1,
 } satisfies Record<SessionEvent["type"], 1>;
 
@@ -109,6 +113,7 @@ const REASONS = {
   "wrong-secret": 1,
   "superseded": 1,
   "fingerprint": 1,
+  "rolled-back": 1,
   "ambiguous": 1,
   "cross-origin": 1,
 } satisfies Record<Exclude<RefusalReason, "reused"> | "cross-origin", 1>;

@@ -17,6 +17,7 @@ import {
   familyOf,
   hashFamily,
   hashSecret,
+  isNewer,
   isToken,
   mintId,
   mintSecret,
@@ -118,8 +119,9 @@ describe("a minted token", () => {
       drawn.push(Buffer.from(bytes));
     }, () => [mintId(), mintSecret(), mintId(), mintSibling("A".repeat(36))]);
     const texts = drawn.map((bytes) => bytes.toString("base64url"));
-    assertEquals(minted, [...texts.slice(0, 3), "A".repeat(16) + texts[3]]);
-    assertEquals(drawn.map(({ length }) => length), [18, 24, 18, 12]);
+    const sibling = "A".repeat(16) + "AAAB" + texts[3];
+    assertEquals(minted, [...texts.slice(0, 3), sibling]);
+    assertEquals(drawn.map(({ length }) => length), [18, 27, 18, 12]);
   });
 
   it("shares no random byte with another token or secret", () => {
@@ -128,7 +130,7 @@ describe("a minted token", () => {
         { length: MANY },
         (_, index) => index % 3 === 0 ? mintSecret() : mintToken(),
       ));
-    // Six bytes are eight characters, and both lengths are multiples of that.
+    // Six bytes are eight characters; the three bytes left over are not numbered.
     const groups = minted.flatMap((text) => text.match(/.{8}/g) ?? []);
     assertEquals(new Set(groups).size, groups.length);
   });
@@ -219,16 +221,16 @@ describe("a digest", () => {
 });
 
 describe("what is stored of a secret", () => {
-  it("is its digest and a part of its family's, and nothing of itself", () => {
+  it("is its digest, its number and a part of its family's digest", () => {
     const secret = mintSecret();
-    assertEquals(hashSecret(secret), digest(secret));
+    assertEquals(hashSecret(secret), secret.slice(16, 20) + digest(secret));
     assertEquals(
       hashFamily(secret),
       digest(secret.slice(0, 16)).slice(0, 16),
     );
     const stored = hashSecret(secret) + hashFamily(secret);
     assertFalse(stored.includes(secret.slice(0, 16)));
-    assertFalse(stored.includes(secret.slice(16)));
+    assertFalse(stored.includes(secret.slice(20)));
   });
 
   it("does not open anything when it is presented as the secret", () => {
@@ -248,6 +250,45 @@ describe("what is stored of a secret", () => {
     const sibling = mintSibling(mintSibling(secret));
     assertEquals(hashFamily(sibling), hashFamily(secret));
     assertNotEquals(hashFamily(mintSecret()), hashFamily(secret));
+  });
+});
+
+describe("the generation of a secret", () => {
+  /** A secret of a family, by its generation in base64url. */
+  const numbered = (generation: string) =>
+    "A".repeat(16) + generation + mintSecret().slice(20);
+
+  it("is one more than that of the secret replaced", () => {
+    const secret = mintSecret();
+    let latest = secret;
+    for (let renewals = 1; renewals < 100; renewals++) {
+      latest = mintSibling(secret, hashSecret(latest));
+      assert(isNewer(hashSecret(latest), hashSecret(secret)));
+      assertFalse(isNewer(hashSecret(secret), hashSecret(latest)));
+    }
+    const number = (text: string) =>
+      Buffer.from(text.slice(16, 20), "base64url").readUIntBE(0, 3);
+    assertEquals((number(latest) - number(secret)) & 0xffffff, 99);
+  });
+
+  it("is not newer than itself", () => {
+    const secret = mintSecret();
+    const twin = secret.slice(0, 20) + mintSecret().slice(20);
+    assertFalse(isNewer(hashSecret(twin), hashSecret(secret)));
+  });
+
+  it("begins anew after the last, and stays newer than those before", () => {
+    const last = numbered("____");
+    const first = mintSibling(last);
+    assertEquals(first.slice(16, 20), "AAAA");
+    assert(isNewer(hashSecret(first), hashSecret(last)));
+    assertFalse(isNewer(hashSecret(last), hashSecret(first)));
+  });
+
+  it("is read from whatever a store holds", () => {
+    for (const text of ["", "AA", "ä", "\0\0\0\0", "=".repeat(68)]) {
+      assertFalse(isNewer(text, text));
+    }
   });
 });
 

@@ -70,7 +70,10 @@ export class CarryOut {
     const plan = decide(draft, now, settings, answer);
     // What most requests come to, before anything is made for the others.
     if (plan.row === 15) return this.#finish(draft, answer, undefined);
-    const cookie = answer.isFailed || draft.intent.isDiscarded
+    const { isDiscarded, ending } = draft.intent;
+    // Who discards what they changed may still mean to end the session.
+    const isQuiet = answer.isFailed || (isDiscarded && ending === undefined);
+    const cookie = isQuiet
       ? this.#carryOutQuietly(plan, draft, answer, now)
       : this.#carryOut(plan, draft, answer, now);
     return isPromise(cookie)
@@ -181,6 +184,7 @@ export class CarryOut {
       );
     }
     draft.stored(now);
+    draft.touched(now);
     tell({ type: "created", id: draft.id });
     await this.#confirmSignIn(draft, now);
     return this.#cookie(draft, draft.secret, now, authenticatedAt);
@@ -229,14 +233,15 @@ export class CarryOut {
       tell({ type: "gone", id: draft.id });
       if (signIn === undefined) return undefined;
       // The second click on "Sign in" is not refused because of the first.
-      if (result === "superseded" && this.#limit.isStrict) {
-        const { principal } = signIn;
-        await this.#endOther(draft.id, { principal }, now);
-      }
+      const { principal } = signIn;
+      if (
+        result === "superseded" && await this.#limit.isFull(principal, now)
+      ) await this.#endOther(draft.id, { principal }, now);
       draft.startOver();
       return await this.#create(draft, now, dated);
     }
     draft.stored(now, draft.nextSecret);
+    draft.touched(now);
     tell({ type: "renewed", id: draft.id });
     await this.#confirmSignIn(draft, now);
     return this.#cookie(draft, draft.secret, now, dated);
@@ -272,7 +277,9 @@ export class CarryOut {
     }
     throw new SessionError(
       "conflict",
-      `Cannot sign in: other requests replaced the token first, ${MAX_SIGN_INS} times in a row`,
+      `Cannot ${
+        draft.intent.signIn === undefined ? "regenerate session" : "sign in"
+      }: other requests replaced the token first, ${MAX_SIGN_INS} times in a row`,
       { id: draft.id },
     );
   }

@@ -216,7 +216,9 @@ export class Draft implements Case {
   /** When the session ends unless another request comes. */
   get expiresAt(): number {
     const { createdAt, authenticatedAt } = this;
-    const accessedAt = Math.max(this.#accessedAt, this.arrival.at);
+    const accessedAt = this.isUse
+      ? Math.max(this.#accessedAt, this.arrival.at)
+      : this.#accessedAt;
     return expiryOf({
       ...this.lifetime,
       accessedAt,
@@ -343,7 +345,12 @@ export class Draft implements Case {
       lifetime = this.context.settings.lifetime;
     }
     const former = isSame ? this.#intent.signIn?.label : null;
-    const signIn = { principal, label: label ?? former, stillValid };
+    const again = isSame ? this.#intent.signIn : undefined;
+    const signIn = {
+      principal,
+      label: label ?? former,
+      stillValid: stillValid ?? again?.stillValid,
+    };
     this.#intent = { ...this.#intent, signIn, lifetime };
   }
 
@@ -392,7 +399,9 @@ export class Draft implements Case {
       )
       : new SessionError(
         "committed",
-        `Cannot ${what}: the session is already committed: use session.update() instead`,
+        key === undefined
+          ? `Cannot ${what}: the session is already committed: do it before, or in the next request`
+          : `Cannot ${what}: the session is already committed: use session.update() instead`,
         { id: this.id },
       );
   }
@@ -529,7 +538,7 @@ export class Draft implements Case {
     this.#isStored = true;
     this.#base = undefined;
     this.#values?.settleAll();
-    this.#accessedAt = Math.max(this.#accessedAt, now);
+    if (this.isUse) this.touched(now);
   }
 
   /**

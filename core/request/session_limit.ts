@@ -1,4 +1,5 @@
 /** Keeps a user from having more than `maxSessions` sessions. */
+import { setImmediate } from "node:timers/promises";
 import { SessionError } from "../errors.ts";
 import type { SessionSummary } from "../provider.ts";
 import type { Context } from "./context.ts";
@@ -14,6 +15,9 @@ const MAX_AHEAD = 60_000;
 /** How often a sign-in looks whether others have given way. */
 const MAX_LOOKS = 5;
 
+/** How many sessions are evicted before other work gets its turn. */
+const BATCH = 500;
+
 /**
  * A sign-in is stored first and counted then: of several at the same time each
  * sees all that were stored before it looked.
@@ -25,10 +29,17 @@ export class SessionLimit {
     this.#context = context;
   }
 
-  /** Whether a sign-in can be refused. */
-  get isStrict(): boolean {
+  /** Whether a sign-in is refused for which there is no room. */
+  get #isStrict(): boolean {
     const { maxSessions, onMaxSessions } = this.#context.settings;
     return maxSessions !== Infinity && onMaxSessions === "reject";
+  }
+
+  /** Whether one more session of a user would be refused. */
+  async isFull(principal: string, now: number): Promise<boolean> {
+    if (!this.#isStrict) return false;
+    const { maxSessions } = this.#context.settings;
+    return (await this.#sessionsOf(principal, now)).length >= maxSessions;
   }
 
   /**
@@ -40,7 +51,7 @@ export class SessionLimit {
   async before(draft: Draft, principal: string, now: number): Promise<number> {
     const { maxSessions } = this.#context.settings;
     if (maxSessions === Infinity) return now;
-    if (this.isStrict) {
+    if (this.#isStrict) {
       const others = await this.#othersOf(draft, principal, now);
       if (others.length >= maxSessions) throw this.#refusal();
       return now;
@@ -63,14 +74,13 @@ export class SessionLimit {
   async after(draft: Draft, principal: string, now: number): Promise<void> {
     const { maxSessions } = this.#context.settings;
     if (maxSessions === Infinity) return;
-    if (this.isStrict) return await this.#reject(draft, principal);
+    if (this.#isStrict) return await this.#reject(draft, principal);
     try {
       const sessions = await this.#sessionsOf(principal, now);
-      sessions.sort((a, b) => byRank(a, b, now));
+      sessions.sort((a, b) => byRank(a, b, now, draft.id));
       const excess = Math.max(0, sessions.length - maxSessions);
-      for (const { id } of sessions.slice(0, excess)) {
-        await this.#evict(id, principal, now);
-      }
+      const ids = sessions.slice(0, excess).map(({ id }) => id);
+      await this.#evict(ids, principal, now);
     } catch (error) {
       // Better one session too many than a browser whose cookie was just made
       // worth nothing.
@@ -107,17 +117,25 @@ export class SessionLimit {
     for (let look = 0; look < MAX_LOOKS; look++) {
       const sessions = await this.#sessionsOf(principal, now());
       if (sessions.length <= maxSessions) return true;
-      sessions.sort((a, b) => byRank(a, b, now()));
+      sessions.sort((a, b) => byRank(a, b, now(), draft.id));
       const place = sessions.findIndex(({ id }) => id === draft.id);
       if (place >= maxSessions) return false;
     }
     return false;
   }
 
-  async #evict(id: string, principal: string, now: number): Promise<void> {
+  async #evict(
+    ids: readonly string[],
+    principal: string,
+    now: number,
+  ): Promise<void> {
     const { gateway, tell } = this.#context;
-    const result = await gateway.destroy(id, { principal }, now);
-    if (result === "done") tell({ type: "evicted", id });
+    for (let at = 0; at < ids.length; at += BATCH) {
+      if (at > 0) await setImmediate();
+      const batch = ids.slice(at, at + BATCH);
+      const evicted = await gateway.destroyMany(batch, { principal }, now);
+      for (const id of evicted) tell({ type: "evicted", id });
+    }
   }
 
   async #othersOf(
@@ -154,14 +172,24 @@ function passOver(error: unknown): undefined {
   if (!(error instanceof SessionError)) throw error;
 }
 
-/** When a session signed in, or before all others if that cannot be believed. */
-function rankOf(session: SessionSummary, now: number): number {
+/**
+ * When a session signed in, or before all others if that cannot be believed:
+ * there has to be room after it for the one that signs in now.
+ */
+function rankOf(session: SessionSummary, now: number, own?: string): number {
   const signedInAt = session.authenticatedAt ?? session.createdAt;
-  return signedInAt > now + MAX_AHEAD ? -Infinity : signedInAt;
+  return session.id !== own && signedInAt > now + MAX_AHEAD - 1
+    ? -Infinity
+    : signedInAt;
 }
 
-function byRank(a: SessionSummary, b: SessionSummary, now: number): number {
-  const [rankA, rankB] = [rankOf(a, now), rankOf(b, now)];
+function byRank(
+  a: SessionSummary,
+  b: SessionSummary,
+  now: number,
+  own: string,
+): number {
+  const [rankA, rankB] = [rankOf(a, now, own), rankOf(b, now, own)];
   if (rankA !== rankB) return rankA < rankB ? -1 : 1;
   return a.id < b.id ? -1 : 1;
 }

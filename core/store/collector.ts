@@ -1,27 +1,39 @@
 /** Removes expired sessions from time to time. */
 import { setImmediate } from "node:timers/promises";
+import type { ClockCheck } from "./clock_check.ts";
 import type { Gateway } from "./gateway.ts";
 
 /** How many expired sessions are removed before other work gets its turn. */
 const BATCH = 1000;
 
+/** What a collector needs to know beside its store. */
+export interface CollectorOptions {
+  readonly now: () => number;
+  /** Seconds between two passes; 0 for none by itself. */
+  readonly interval: number;
+  /** Asked before each pass. */
+  readonly clocks: ClockCheck;
+}
+
 /** Removes expired sessions from time to time, until it is stopped. */
 export class Collector {
   readonly #gateway: Gateway;
   readonly #now: () => number;
+  readonly #clocks: ClockCheck;
   #timer: unknown;
   #pass: Promise<number> | undefined;
 
-  /**
-   * @param interval Seconds between two passes; 0 for none by itself.
-   */
-  constructor(gateway: Gateway, now: () => number, interval: number) {
+  constructor(gateway: Gateway, { now, interval, clocks }: CollectorOptions) {
     this.#gateway = gateway;
     this.#now = now;
+    this.#clocks = clocks;
     if (interval > 0) this.#start(interval);
   }
 
-  /** One pass; a pass under way is joined. */
+  /**
+   * One pass; a pass under way is joined. None is made by a clock that the store's
+   * does not agree with: it would remove what lives for everybody else.
+   */
   collect(): Promise<number> {
     return this.#pass ??= this.#collect().finally(() => {
       this.#pass = undefined;
@@ -42,6 +54,7 @@ export class Collector {
 
   async #collect(): Promise<number> {
     let total = 0;
+    if (this.#clocks.canTell && await this.#clocks.isOff()) return total;
     for (;;) {
       const count = await this.#gateway.gc(this.#now(), BATCH);
       total += count;

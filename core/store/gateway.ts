@@ -6,6 +6,7 @@ import type {
   DestroyResult,
   Guard,
   NewSessionRecord,
+  PreviousSecret,
   Provider,
   SessionChange,
   SessionList,
@@ -177,7 +178,14 @@ export class Gateway {
   async close(owned: boolean): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (owned) await this.provider.close();
+    if (!owned) return;
+    const waiting = new Waiting(this.#timeout);
+    try {
+      const closing = this.provider.close();
+      if (isPromise(closing)) await this.#inTime("close", closing, waiting);
+    } catch (error) {
+      throw this.#failure("close", error);
+    }
   }
 
   async #destroyEach(
@@ -238,9 +246,33 @@ export class Gateway {
     waiting: Waiting = new Waiting(this.#timeout),
   ): Promise<T> {
     const beganAt = this.#silence.begin();
+    const heard = () => this.#silence.heard();
+    answer.then(heard, heard);
+    const givenUp = () => {
+      if (this.#silence.gaveUp(beganAt)) this.provider.reconnect?.();
+    };
+    try {
+      return this.#came(
+        await this.#inTime(operation, answer, waiting, { id, givenUp }),
+      );
+    } catch (error) {
+      throw this.#failure(operation, error, id);
+    } finally {
+      this.#silence.end();
+    }
+  }
+
+  /** An answer, unless the wait is over before it. */
+  async #inTime<T>(
+    operation: Operation,
+    answer: Promise<T>,
+    waiting: Waiting,
+    { id, givenUp }: { readonly id?: string | undefined; givenUp?(): void } =
+      {},
+  ): Promise<T> {
     const { promise: end, reject } = Promise.withResolvers<never>();
     const stop = waiting.onEnd(() => {
-      if (this.#silence.gaveUp(beganAt)) this.provider.reconnect?.();
+      givenUp?.();
       reject(
         new SessionError(
           "timeout",
@@ -253,15 +285,10 @@ export class Gateway {
         ),
       );
     });
-    const heard = () => this.#silence.heard();
-    answer.then(heard, heard);
     try {
-      return this.#came(await Promise.race([answer, end]));
-    } catch (error) {
-      throw this.#failure(operation, error, id);
+      return await Promise.race([answer, end]);
     } finally {
       stop();
-      this.#silence.end();
     }
   }
 
@@ -296,10 +323,26 @@ function checkRecord(
     typeof record.createdAt === "number" &&
     typeof record.accessedAt === "number" &&
     typeof record.idleTimeout === "number" &&
-    typeof record.absoluteTimeout === "number";
+    typeof record.absoluteTimeout === "number" &&
+    isTextOrNothing(record.principal) && isTextOrNothing(record.label) &&
+    isTextOrNothing(record.fingerprint) && isTextOrNothing(record.binding) &&
+    (record.authenticatedAt === undefined ||
+      typeof record.authenticatedAt === "number") &&
+    (record.previous === undefined || isPrevious(record.previous));
   if (!isRecord) throw nonsense("a record or undefined", record);
   // One that leaves fields out would inherit them.
   return inheritsNothing() ? record : toRecord(record, record.version);
+}
+
+function isTextOrNothing(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
+function isPrevious(previous: PreviousSecret | null): boolean {
+  if (typeof previous !== "object" || previous === null) return false;
+  const { secretHash, family, until } = previous;
+  return typeof secretHash === "string" && typeof family === "string" &&
+    (typeof until === "number" || until === "confirmed" || until === "never");
 }
 
 /** What every object has, so that nothing has to be looked up in each record. */
@@ -371,6 +414,7 @@ const DESCRIPTIONS = {
   destroyAll: "destroy sessions",
   clear: "destroy every session",
   serverTime: "read the store's clock",
+  close: "close the provider",
 } as const;
 
 type Operation = keyof typeof DESCRIPTIONS;
