@@ -330,7 +330,9 @@ export interface Provider {
    * Ends a session for good, in one step that needs no room in the store and
    * decodes no data. Safe to repeat.
    *
-   * @returns `"absent"` when there is no live record; else `"refused"`, and
+   * @returns `"absent"` when there is no live record: one that is not live by this
+   * clock, and meets the guard, is removed all the same, because it may live by
+   * another one. Else `"refused"`, and
    * changes nothing, when anything in `guard` differs or cannot be made out;
    * else `"done"`. Without a guard a record that cannot be read is ended too, and
    * that is `"done"`.
