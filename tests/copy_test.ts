@@ -1,12 +1,14 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
 import fc from "fast-check";
 import { describe, it } from "node:test";
 import { setImmediate } from "node:timers";
+import { inspect } from "node:util";
 import {
   copy,
   type CopyOptions,
@@ -654,11 +656,15 @@ describe("the progress of a copy", () => {
     const onProgress = (progress: CopyProgress) => {
       cursor = progress.cursor;
       to.before("create", () => {
-        throw new Error("disk on fire");
+        const query = "INSERT … 'hunter2'";
+        throw Object.assign(new Error("disk on fire"), { query });
       });
     };
     const copying = () => copyNow(from, to, { batch: 2, onProgress });
-    await assertRejects(copying, Error, "disk on fire");
+    const error = await assertRejects(copying, SessionError, "disk on fire");
+    assertEquals(error.code, "store-failed");
+    // Clients hang what was written on their errors.
+    assertFalse(inspect(error, { depth: 9 }).includes("hunter2"));
     assertEquals(cursor, makeId(2));
     await copyNow(from, to, { cursor });
     assertEquals(to.stats().sessions, 5);

@@ -346,6 +346,21 @@ describe("the isUse option", () => {
     assert(await browser.look(({ isNew }) => isNew));
   });
 
+  it("keeps such a request from seeing a later end than there is", async () => {
+    const { site, browser } = await polled();
+    const end = await browser.look(({ expiresAt }) => expiresAt);
+    site.pass(600);
+    const session = await site.manager.start(poll(browser.cookie));
+    session.set("count", 1);
+    assertEquals(session.expiresAt, end);
+    await site.commit(session);
+    assertEquals(session.expiresAt, end);
+    assertEquals(
+      await browser.look(({ expiresAt }) => expiresAt),
+      end + 600_000,
+    );
+  });
+
   it("prolongs the session for all others", async () => {
     const { site, browser } = await polled();
     for (let count = 0; count < 3; count++) {

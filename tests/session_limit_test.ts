@@ -9,7 +9,15 @@ import { describe, it } from "node:test";
 import type { Provider, SessionList } from "../core/provider.ts";
 import { type ManagerOptions, SessionError } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
-import { Browser, Gate, principalOf, Site } from "./_browser.ts";
+import {
+  Browser,
+  cookiesOf,
+  Gate,
+  principalOf,
+  signedIn as signedInAs,
+  Site,
+  visitor,
+} from "./_browser.ts";
 import { later } from "./_providers.ts";
 
 /** A call of the provider that waits for its turn. */
@@ -343,6 +351,53 @@ describe("a sign-in on a machine whose clock is behind", () => {
       authenticatedAt - site.now
     );
     assertEquals(dates.sort((a, b) => a - b), [0, 1]);
+  });
+});
+
+describe("a sign-in dated as late as can be", () => {
+  it("comes after one that was dated so before, and stays", async () => {
+    for (const ahead of [59_999, 59_999.5, 60_000]) {
+      const provider = new MemoryProvider();
+      const other = new Site({ provider, maxSessions: 1 });
+      other.now += ahead;
+      // Whichever id is the lower one, which a tie is decided by.
+      for (let count = 0; count < 8; count++) {
+        await signedInAs(other);
+        const site = new Site({ provider, maxSessions: 1 });
+        const browser = new Browser(site);
+        await browser.visit((session) => session.signIn("ada"));
+        site.now = other.now;
+        assertEquals(await principalOf(browser), "ada", `${ahead}`);
+        await provider.clear();
+      }
+    }
+  });
+});
+
+describe("a double click on Sign in", () => {
+  /** Both requests began before either was answered, from a visitor's session. */
+  async function doubleClick(maxSessions: number) {
+    const site = new Site({ maxSessions, onMaxSessions: "reject" });
+    const browser = await visitor(site);
+    const first = await site.start(browser.cookie);
+    const second = await site.start(browser.cookie);
+    first.signIn("ada");
+    second.signIn("ada");
+    const answer = await site.commit(first);
+    await site.commit(second);
+    return { site, cookie: cookiesOf(answer)[0] };
+  }
+
+  it("leaves the first session alone where there is room", async () => {
+    const { site, cookie } = await doubleClick(2);
+    assertEquals(await principalOf(new Browser(site, cookie)), "ada");
+    assertEquals(await countOf(site), 2);
+  });
+
+  it("takes the place of the first where there is none", async () => {
+    const { site, cookie } = await doubleClick(1);
+    assertEquals(await principalOf(new Browser(site, cookie)), undefined);
+    assertEquals(await countOf(site), 1);
   });
 });
 

@@ -32,7 +32,7 @@ import {
 } from "./_browser.ts";
 import { ModelProvider } from "./_model_provider.ts";
 import { inheriting } from "./_pollution.ts";
-import { around, later } from "./_providers.ts";
+import { around, failCall, later } from "./_providers.ts";
 import { mintToken } from "./_tokens.ts";
 
 /** Writes to a session as another request would. */
@@ -841,6 +841,84 @@ describe("discard", () => {
     });
     assertEquals(browser.cookie, undefined);
     assertEquals(browser.site.takeEvents().at(-1), "destroyed");
+  });
+});
+
+describe("discard, when the store fails", () => {
+  it("does not hide that the session was not ended", async () => {
+    const provider = new MemoryProvider();
+    const browser = await visitor(new Site({ provider }));
+    failCall(provider, "destroy");
+    const signOut = () =>
+      browser.visit((session) => {
+        session.discard();
+        session.destroy();
+      });
+    const error = await assertRejects(signOut, SessionError);
+    assertEquals(error.code, "store-failed");
+    assertNotEquals(browser.cookie, undefined);
+  });
+});
+
+describe("misuse of a session", () => {
+  it("is refused at once, by what it was", async () => {
+    const { session } = await visitor().then((browser) =>
+      browser.look((session) => ({ session }))
+    );
+    const wrong: readonly (readonly [() => unknown, string])[] = [
+      [
+        () => session.signIn("ada", { label: 5 as never }),
+        "label must be a string: received number",
+      ],
+      [
+        () => session.update(5 as never, () => 1),
+        "Cannot update value: its key must be a string: received number",
+      ],
+      [
+        () => session.update("a", 5 as never),
+        'Cannot update "a": it takes a function of the present value: received number',
+      ],
+    ];
+    for (const [call, message] of wrong) {
+      await assertRejects(async () => await call(), TypeError, message);
+    }
+  });
+
+  it("of the manager is, too", async () => {
+    const { manager } = new Site();
+    const headers = { cookie: "id=1" };
+    for (
+      const [request, message] of [
+        [{ url: "http://localhost/", method: "GET", headers }, "headers with"],
+        [{ method: "GET", headers: new Headers() }, "a url"],
+        [null, "received null"],
+      ] as const
+    ) {
+      await assertRejects(
+        async () => await manager.start(request as never),
+        TypeError,
+        message,
+      );
+    }
+    const except = Promise.resolve("an id");
+    await assertRejects(
+      () => manager.destroyAll("ada", { except: except as never }),
+      TypeError,
+      "received a promise",
+    );
+  });
+});
+
+describe("a second signIn of one request", () => {
+  it("keeps what the first one has to be asked", async () => {
+    const browser = await visitor();
+    const signIn = () =>
+      browser.visit((session) => {
+        session.signIn("ada", { stillValid: () => false });
+        session.signIn("ada", { label: "laptop" });
+      });
+    const error = await assertRejects(signIn, SessionError);
+    assertEquals(error.code, "not-valid");
   });
 });
 

@@ -139,8 +139,9 @@ export interface CopyOptions {
  * @throws {TypeError} If `from` has no `scan`, if both are the same, or if there
  * is an option of another name.
  * @throws {RangeError} If `batch` is not a positive whole number.
- * @throws Whatever a provider throws, and the reason of `signal`: go on later
- * from the `cursor` of the last progress.
+ * @throws {SessionError} If a provider fails; a `cause` says why. Go on later from
+ * the `cursor` of the last progress.
+ * @throws The reason of `signal`.
  */
 export async function copy(
   from: Provider,
@@ -152,7 +153,7 @@ export async function copy(
   const { signal, onProgress } = options;
   for (;;) {
     signal?.throwIfAborted();
-    const isLast = await run.copyPage();
+    const isLast = await run.copyPage().catch(rethrow);
     onProgress?.(run.progress());
     if (isLast) return run.progress();
     await setImmediate();
@@ -289,6 +290,14 @@ class CopyRun {
     const isThere = await this.#to.touch(id, accessedAt);
     return isThere ? "refreshed" : "kept";
   }
+}
+
+/** Clients hang whole statements with their data on their errors. */
+function rethrow(error: unknown): never {
+  if (error instanceof SessionError) throw error;
+  const reason = error instanceof Error ? error.message : typeof error;
+  const message = `Cannot copy sessions: a provider failed: ${reason}`;
+  throw new SessionError("store-failed", message, { cause: error });
 }
 
 /** The record with all its fields, and none that it inherits. */
