@@ -77,6 +77,7 @@ export type {
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   PreviousSecret,
   Provider,
   RemovalObserver,

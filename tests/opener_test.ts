@@ -1,11 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import { describe, it } from "node:test";
-import {
-  familyOf,
-  hashFamily,
-  hashSecret,
-  mintSecret,
-} from "../core/secret/token.ts";
+import { hashFamily, hashSecret, mintSecret } from "../core/secret/token.ts";
 import { idOf, mintToken, secretOf } from "./_tokens.ts";
 import type { ManagerOptions, RequestLike } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";

@@ -478,16 +478,14 @@ describe("a store that lost a renewal", () => {
   });
 
   it("opens again what a late replica has lost for a moment", async () => {
-    const { provider, site, browser, id } = await rolledBack();
-    const stale = provider.read(id, site.now)!;
     let reads = 0;
     const fresh = new MemoryProvider();
     const current = new Site({ provider: fresh });
-    current.now = site.now;
     const owner = await signedIn(current);
     const now = fresh.read(owner.token.slice(0, 24), current.now)!;
     // The same record, one renewal earlier.
-    const earlier = { ...now, secretHash: oneLess(now.secretHash) };
+    const secretHash = oneLess(now.secretHash).slice(0, 4) + "0".repeat(64);
+    const earlier = { ...now, secretHash };
     replaceCall(fresh, "read", (...args) => {
       reads++;
       if (reads < 3) return earlier;
@@ -498,9 +496,6 @@ describe("a store that lost a renewal", () => {
     });
     assertEquals(await owner.look((session) => session.principal), "ada");
     assertEquals([reads, told(current)], [3, []]);
-    assertFalse(stale.secretHash === "");
-    await site.manager.close();
-    assert(browser.cookie !== undefined);
   });
 
   it("is asked three times at most", async () => {

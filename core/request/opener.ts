@@ -10,13 +10,7 @@ import { findCookie } from "../carriage/cookie.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import type { Awaitable, SessionRecord } from "../provider.ts";
-import {
-  areEqual,
-  digest,
-  hashSecret,
-  ownText,
-  type Token,
-} from "../secret/token.ts";
+import { digest, isHashOf, ownText, type Token } from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
 import { isLive } from "../store/record.ts";
 import type { Context } from "./context.ts";
@@ -94,12 +88,12 @@ export class Opener {
   ): Awaitable<Draft> {
     const { id, secret } = token;
     if (record !== undefined && isLive(record, arrival.at)) {
-      const secretHash = hashSecret(secret);
       if (
         record.fingerprint === arrival.fingerprint &&
-        areEqual(record.secretHash, secretHash)
+        isHashOf(record.secretHash, secret)
       ) {
-        const { family } = record;
+        // The record's own texts: they are compared with it again and again.
+        const { family, secretHash } = record;
         const standing = "opened";
         const opened = { standing, token, record, secretHash, family } as const;
         return this.#drafted(opened, arrival);

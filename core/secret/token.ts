@@ -146,6 +146,14 @@ export function hashSecret(secret: string): string {
   return secret.slice(FAMILY_LENGTH, end) + digest(secret);
 }
 
+/**
+ * Whether a hash is that of a secret. What stands before the digest is a part of
+ * what it was made from, so the digest alone tells.
+ */
+export function isHashOf(stored: string, secret: string): boolean {
+  return areEqual(stored.slice(GENERATION_LENGTH), digest(secret));
+}
+
 /** What is stored of a secret's family: 16 characters of its digest. */
 export function hashFamily(secret: string): string {
   return digest(familyOf(secret)).slice(0, FAMILY_DIGEST_LENGTH);

@@ -15,18 +15,22 @@ export const PAUSE = 1000;
 
 /** The wait for one call. */
 export class Waiting implements Patience {
-  giveUpAt: number;
   readonly #timeout: number;
+  #giveUpAt = 0;
   #isExtended = false;
 
   /** @param timeout In milliseconds. */
   constructor(timeout: number) {
     this.#timeout = timeout;
-    this.giveUpAt = performance.now() + timeout;
+  }
+
+  /** Worked out when it is first asked for: a store at hand never asks. */
+  get giveUpAt(): number {
+    return this.#giveUpAt ||= performance.now() + this.#timeout;
   }
 
   extend(): void {
-    this.giveUpAt = performance.now() + this.#timeout;
+    this.#giveUpAt = performance.now() + this.#timeout;
     this.#isExtended = true;
   }
 
@@ -42,7 +46,7 @@ export class Waiting implements Patience {
       this.#isExtended = false;
       timer = setTimeout(check, this.giveUpAt - performance.now());
     };
-    timer = setTimeout(check, this.#timeout);
+    timer = setTimeout(check, this.giveUpAt - performance.now());
     return () => clearTimeout(timer);
   }
 }
