@@ -1,6 +1,6 @@
 /** Starts a session for each request, and commits it with the answer. */
 import { ResponseAnswer, SinkAnswer } from "./carriage/answer.ts";
-import type { RequestLike } from "./carriage/arrival.ts";
+import { bearerOf, type RequestLike } from "./carriage/arrival.ts";
 import { forbidden, isCrossOrigin, originOf } from "./carriage/cross_origin.ts";
 import { type HeaderSink, isResponse } from "./carriage/response.ts";
 import { SessionError, type SessionErrorCode } from "./errors.ts";
@@ -216,10 +216,12 @@ export class Manager<Data extends object = AnyData> {
    * @returns The answer, or `undefined` for the application to answer.
    */
   intercept(request: RequestLike): Awaitable<Response | undefined> {
-    const { crossOriginProtection, trustedOrigins } = this.#settings;
+    const { crossOriginProtection, trustedOrigins, bearer } = this.#settings;
     if (!crossOriginProtection || !isCrossOrigin(request, trustedOrigins)) {
       return undefined;
     }
+    // No browser adds this header by itself, and no cookie is looked at then.
+    if (bearer && bearerOf(request) !== undefined) return undefined;
     const origin = originOf(request);
     const reason = "cross-origin";
     this.#context.tell({ type: "refused", reason, id: undefined, origin });

@@ -90,6 +90,15 @@ export interface ManagerOptions {
    */
   readonly onMaxSessions?: "evict-oldest" | "reject" | undefined;
   /**
+   * Whether clients without a cookie jar, such as apps and command lines, can have
+   * sessions: `session.bearerToken()` hands out the token of one, and a request
+   * with `Authorization: Bearer` is of the session whose token it shows, and of no
+   * cookie's.
+   *
+   * @default {false}
+   */
+  readonly bearer?: boolean | undefined;
+  /**
    * Whether `handle` answers 403 to requests of other sites that could change
    * something, as browsers tell by `Sec-Fetch-Site` and `Origin`.
    *
@@ -191,6 +200,7 @@ export interface Settings {
   readonly onReuse: "destroy" | "report";
   readonly maxSessions: number;
   readonly onMaxSessions: "evict-oldest" | "reject";
+  readonly bearer: boolean;
   readonly crossOriginProtection: boolean;
   readonly trustedOrigins: ReadonlySet<string>;
   readonly fingerprint: ((request: RequestLike) => string) | undefined;
@@ -217,6 +227,7 @@ const OPTION_NAMES: readonly string[] = Object.keys(
     onReuse: 1,
     maxSessions: 1,
     onMaxSessions: 1,
+    bearer: 1,
     crossOriginProtection: 1,
     trustedOrigins: 1,
     fingerprint: 1,
@@ -264,6 +275,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     onReuse = "destroy",
     maxSessions = Infinity,
     onMaxSessions = "evict-oldest",
+    bearer = false,
     crossOriginProtection = true,
     trustedOrigins = [],
     fingerprint,
@@ -291,6 +303,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     checkCount("maxSessions", maxSessions, "sessions");
   }
   checkChoice("onMaxSessions", onMaxSessions, ["evict-oldest", "reject"]);
+  checkFlag("bearer", bearer);
   checkFlag("crossOriginProtection", crossOriginProtection);
   checkFunction("fingerprint", fingerprint);
   checkChoice("onFingerprintChange", onFingerprintChange, ["report", "refuse"]);
@@ -313,6 +326,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     onReuse,
     maxSessions,
     onMaxSessions,
+    bearer,
     crossOriginProtection,
     trustedOrigins: resolveOrigins(trustedOrigins),
     fingerprint,

@@ -419,6 +419,28 @@ export class Session<Data extends object = AnyData> {
   }
 
   /**
+   * The session's token for a client that keeps it itself, to be sent in the body
+   * of the answer and shown as `Authorization: Bearer`. It opens the session once
+   * this request is committed.
+   *
+   * In a request without a cookie that opens one it begins a session: call it
+   * after `signIn`, or without. In a request of a bearer session it is a new token,
+   * on the client's demand: the old one goes on working until the new one is first
+   * used and for `renewGrace` seconds after; a client that still uses it later looks
+   * like a thief. After `regenerate({ reauthenticated: true })` it has to be called,
+   * and the old one opens nothing any more.
+   *
+   * @returns 60 characters of base64url. Keep them secret, and out of logs.
+   * @throws {TypeError} If the manager's option `bearer` is not set, if the request
+   * came with a session's cookie, or a second time in one request.
+   * @throws {SessionError} With code `"conflict"`, if the client has used a newer
+   * token already; `"committed"` or `"destroyed"`, if it is too late.
+   */
+  bearerToken(): string {
+    return this.#draft.bearerToken();
+  }
+
+  /**
    * Drops what this request changed, as a handler that throws does: `set`,
    * `delete`, `signIn`, `regenerate`, `lifetime`, and a new session. `destroy` is
    * carried out, and an `update` of a stored session has been already.

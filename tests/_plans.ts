@@ -40,6 +40,7 @@ const INTENT: Intent = {
   token: "keep",
   lifetime: undefined,
   hasForm: false,
+  handedOut: undefined,
   isDiscarded: false,
 };
 
@@ -90,6 +91,7 @@ function caseOf({ draft, intent, record }: Given): Case {
   const stored = record === undefined ? undefined : { ...RECORD, ...record };
   return Object.freeze({
     standing: stored === undefined ? "visitor" : "opened",
+    carrier: "cookie",
     intent: Object.freeze({ ...INTENT, ...intent }),
     hasValues: false,
     hasPendingKeys: false,

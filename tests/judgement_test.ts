@@ -16,6 +16,8 @@ import { makeRecord, START } from "./_records.ts";
 const GRACE = 30;
 const GRACE_MS = GRACE * 1000;
 
+const ARRIVED = { at: START, grace: GRACE, carrier: "cookie" } as const;
+
 /** The secret of the record, and others by what they are to it. */
 const OLDER = mintSecret();
 const REPLACED = mintSibling(OLDER);
@@ -68,7 +70,7 @@ function judged(
   secrets: readonly string[],
   { at = START, grace = GRACE } = {},
 ): string {
-  const judgement = judge(record, secrets, at, grace);
+  const judgement = judge(record, secrets, { at, grace, carrier: "cookie" });
   const word = judgement.opens ? "opens" : judgement.reason;
   return `${word}: ${NAMES.get(judgement.secret)}`;
 }
@@ -89,10 +91,10 @@ describe("one secret", () => {
       secretHash: hashSecret(CURRENT),
       family: hashFamily(CURRENT),
     };
-    assertEquals(judge(signedIn(), [CURRENT], START, GRACE), expected);
+    assertEquals(judge(signedIn(), [CURRENT], ARRIVED), expected);
     // A store may hold one of another family that is still good.
     const record = recordWith(previousOf(BEFORE, START + 1));
-    assertEquals(judge(record, [BEFORE], START, GRACE), {
+    assertEquals(judge(record, [BEFORE], ARRIVED), {
       opens: true,
       secret: BEFORE,
       secretHash: hashSecret(BEFORE),
@@ -137,7 +139,7 @@ describe("one secret", () => {
   it("is an alarm by its family and generation alone", () => {
     const forged = CURRENT.slice(0, 20) + FOREIGN.slice(20);
     const record = recordWith(undefined);
-    const judgement = judge(record, [forged], START, GRACE);
+    const judgement = judge(record, [forged], ARRIVED);
     assertEquals(judgement, { opens: false, reason: "reused", secret: forged });
   });
 
@@ -187,7 +189,7 @@ describe("one secret", () => {
 
   it("is wrong if only its second half is known", () => {
     const forged = FOREIGN.slice(0, 16) + CURRENT.slice(16);
-    const judgement = judge(signedIn(), [forged], START, GRACE);
+    const judgement = judge(signedIn(), [forged], ARRIVED);
     assertFalse(judgement.opens);
     assert(!judgement.opens && judgement.reason === "wrong-secret");
   });
@@ -283,7 +285,7 @@ describe("whether a secret opens a record at a time", () => {
         const record = recordWith(previousOf(secret, until));
         for (const shown of NAMES.keys()) {
           for (const at of [START - 1, START, START + 1]) {
-            const judgement = judge(record, [shown], at, GRACE);
+            const judgement = judge(record, [shown], { ...ARRIVED, at });
             assertEquals(opens(record, hashSecret(shown), at), judgement.opens);
           }
         }

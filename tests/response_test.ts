@@ -633,6 +633,7 @@ const NO_OUTCOME: Outcome = {
   setCookie: undefined,
   isSiteDataCleared: false,
   isPersonal: false,
+  isSecret: false,
 };
 
 describe("the end of a session that clears the site's data", () => {

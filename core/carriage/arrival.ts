@@ -1,5 +1,10 @@
 /** What a request brings along: when it came, what its client is, its tokens. */
-import { isToken, parseToken, type Token } from "../secret/token.ts";
+import {
+  type Carrier,
+  isToken,
+  parseToken,
+  type Token,
+} from "../secret/token.ts";
 import { cookieValueAt, findCookie } from "./cookie.ts";
 
 /** The parts of a request that the library looks at. A `Request` has them. */
@@ -17,6 +22,8 @@ export interface Arrival {
   /** When it arrived, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly request: RequestLike;
+  /** Where its token is looked for: in a cookie, unless it has a bearer token. */
+  readonly carrier: Carrier;
   /** Whether it came with a cookie of the session's name, good or bad. */
   readonly hadCookie: boolean;
   /** What its client looks like, if the manager asks for it. */
@@ -51,6 +58,16 @@ export function onlyToken(
   if (findCookie(header, name, first) !== -1) return undefined;
   const value = cookieValueAt(header, first);
   return isToken(value) ? parseToken(value) : undefined;
+}
+
+/**
+ * What stands behind `Bearer` in the header `Authorization` (RFC 6750).
+ *
+ * @returns `undefined` if the request has none, or one of another scheme.
+ */
+export function bearerOf({ headers }: RequestLike): string | undefined {
+  const header = headers.get("authorization");
+  return header === null ? undefined : /^bearer +(.*)$/i.exec(header)?.[1];
 }
 
 /** The tokens in a header, by session, of the first three sessions named. */

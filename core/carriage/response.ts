@@ -35,6 +35,8 @@ export interface Outcome {
   readonly isSiteDataCleared: boolean;
   /** Whether the handler looked into the session. */
   readonly isPersonal: boolean;
+  /** Whether nothing may keep the answer, cookie or not. */
+  readonly isSecret: boolean;
 }
 
 /** Whether something can be answered with. */
@@ -71,8 +73,13 @@ export function reachOfSink(sink: HeaderSink, status: number): Reach {
  * the same for everybody, and is added in place where that is possible.
  */
 export function withOutcome(response: Response, outcome: Outcome): Response {
-  if (outcome.setCookie === undefined && !outcome.isSiteDataCleared) {
+  const { setCookie, isSiteDataCleared, isSecret } = outcome;
+  if (setCookie === undefined && !isSiteDataCleared && !isSecret) {
     return outcome.isPersonal ? varied(response) : response;
+  }
+  // Nothing goes on an answer to an upgrade, whoever made the request.
+  if (setCookie === undefined && reachOfResponse(response) === "none") {
+    return response;
   }
   const copy = copyOf(response);
   addOutcome(copy.headers, outcome);
@@ -81,17 +88,17 @@ export function withOutcome(response: Response, outcome: Outcome): Response {
 
 /** Puts the outcome into a header sink. */
 export function addOutcome(sink: HeaderSink, outcome: Outcome): void {
-  const { setCookie, isSiteDataCleared, isPersonal } = outcome;
+  const { setCookie, isSiteDataCleared, isPersonal, isSecret } = outcome;
   if (isPersonal) vary(sink);
   if (isSiteDataCleared) {
     sink.set("clear-site-data", '"cache", "cookies", "storage"');
   }
-  if (setCookie === undefined) return;
+  if (setCookie === undefined && !isSecret) return;
   for (const name of [...cacheHeadersOf(sink)]) takeOff(sink, name);
   if (!isNotStored(sink.get?.("cache-control"))) {
     sink.set("cache-control", "no-store");
   }
-  sink.append("set-cookie", setCookie);
+  if (setCookie !== undefined) sink.append("set-cookie", setCookie);
 }
 
 /** Says that a cookie is due and the answer cannot carry it. */

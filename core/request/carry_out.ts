@@ -11,12 +11,7 @@ import type {
   SessionRecord,
   UpdateResult,
 } from "../provider.ts";
-import {
-  hashFamily,
-  hashSecret,
-  mintSibling,
-  ownText,
-} from "../secret/token.ts";
+import { mintSibling, ownText } from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
 import type { Context } from "./context.ts";
 import { type Draft, tokenStateOf } from "./draft.ts";
@@ -32,6 +27,7 @@ const NOTHING_DUE: Outcome = {
   setCookie: undefined,
   isSiteDataCleared: false,
   isPersonal: false,
+  isSecret: false,
 };
 
 /** The cookie that is due, or nothing. */
@@ -82,7 +78,8 @@ export class CarryOut {
   }
 
   #finish<T>(draft: Draft, answer: Answer<T>, cookie: Cookie): T {
-    if (cookie === undefined && !draft.isLookedInto) {
+    const isSecret = draft.carrier === "bearer";
+    if (cookie === undefined && !draft.isLookedInto && !isSecret) {
       return answer.finish(NOTHING_DUE);
     }
     const { ending } = draft.intent;
@@ -91,6 +88,7 @@ export class CarryOut {
       isSiteDataCleared: ending === "session-and-site-data" &&
         cookie !== undefined,
       isPersonal: draft.isLookedInto,
+      isSecret,
     });
   }
 
@@ -133,7 +131,9 @@ export class CarryOut {
       case "authenticate":
         return this.#authenticate(draft, now);
       case "unsendable":
-        throw answer.unsendable();
+        throw draft.carrier === "bearer"
+          ? notSent(draft.id)
+          : answer.unsendable();
       case "renew":
         return this.#renew(draft, answer, now, plan);
       case "confirm":
@@ -231,6 +231,7 @@ export class CarryOut {
     const result = await this.#replaceFamily(draft, now, dated);
     if (result !== "done") {
       tell({ type: "gone", id: draft.id });
+      if (draft.carrier === "bearer") throw notHandedOut(draft.id, result);
       if (signIn === undefined) return undefined;
       // The second click on "Sign in" is not refused because of the first.
       const { principal } = signIn;
@@ -262,7 +263,7 @@ export class CarryOut {
     authenticatedAt: number,
   ): Promise<"done" | "gone" | "superseded"> {
     const { gateway, settings } = this.#context;
-    const secretHash = hashSecret(draft.secret);
+    const secretHash = draft.secretHash(draft.secret);
     let record = draft.record as SessionRecord;
     for (let attempt = 0; attempt < MAX_SIGN_INS; attempt++) {
       const change = draft.authenticationChange(record, now, authenticatedAt);
@@ -292,9 +293,17 @@ export class CarryOut {
     now: number,
     { until, isEssential }: Renewal,
   ): Promise<Cookie> {
-    const secret = mintSibling(draft.secret, draft.tokenState.secretHash);
+    const { handedOut } = draft.intent;
+    if (handedOut !== undefined && !draft.isRenewable) {
+      throw notHandedOut(draft.id, "conflict");
+    }
+    const secret = handedOut ??
+      mintSibling(draft.secret, draft.tokenState.secretHash);
     const change = draft.renewalChange(secret, until, now);
     const result = await this.#updateToken(draft, change, now, isEssential);
+    if (handedOut !== undefined && result !== "done") {
+      throw notHandedOut(draft.id, result);
+    }
     if (result === "conflict") {
       return await this.#withoutToken(draft, answer, now);
     }
@@ -411,7 +420,8 @@ export class CarryOut {
   }
 
   /** Ends what stands in the way of a new session of the same browser. */
-  async #endRivals({ opening, intent }: Draft, now: number): Promise<void> {
+  async #endRivals(draft: Draft, now: number): Promise<void> {
+    const { opening, intent } = draft;
     const ends: { readonly id: string; readonly guard: Guard }[] = [];
     const isMeant = intent.signIn !== undefined || intent.ending !== undefined;
     if (opening.standing === "ambiguous" && isMeant) {
@@ -427,7 +437,7 @@ export class CarryOut {
         (isMeant && opening.refusal === "rolled-back"))
     ) {
       for (const { id, secret } of opening.unseen ?? []) {
-        const guard = { family: hashFamily(secret) };
+        const guard = { family: draft.familyHash(secret) };
         ends.push({ id: ownText(id), guard });
       }
     }
@@ -489,7 +499,8 @@ export class CarryOut {
     secret: string,
     now: number,
     authenticatedAt: number | undefined,
-  ): string {
+  ): Cookie {
+    if (draft.carrier === "bearer") return undefined;
     const { settings, tell } = this.#context;
     const { cookie } = settings;
     if (cookie.isSecure && isInsecure(draft.arrival.request)) {
@@ -500,7 +511,11 @@ export class CarryOut {
   }
 
   /** Makes the browser forget the cookie, if it has one and can be told. */
-  #cleared({ arrival, intent }: Draft, answer: Answer<unknown>): Cookie {
+  #cleared(
+    { arrival, intent, carrier }: Draft,
+    answer: Answer<unknown>,
+  ): Cookie {
+    if (carrier === "bearer") return undefined;
     const isTold = arrival.hadCookie ||
       intent.ending === "session-and-site-data";
     // Ending the session matters more than telling the browser.
@@ -508,6 +523,32 @@ export class CarryOut {
       ? clearCookie(this.#context.settings.cookie)
       : undefined;
   }
+}
+
+/** Nothing hands out a bearer token by itself. */
+function notSent(id: string): SessionError {
+  return new SessionError(
+    "unsendable",
+    "Cannot commit session: its client keeps its token itself and has not been sent the new one: send it what session.bearerToken() returns",
+    { id },
+  );
+}
+
+/** What the client has been sent opens nothing, and it must not be told so. */
+function notHandedOut(
+  id: string,
+  result: UpdateResult | "superseded" | "failed",
+): SessionError {
+  const isConflict = result === "conflict";
+  return new SessionError(
+    isConflict ? "conflict" : "gone",
+    `Cannot hand out bearer token: ${
+      isConflict
+        ? "another request has replaced it meanwhile"
+        : "the session has ended, or somebody signed in"
+    }`,
+    { id },
+  );
 }
 
 /** What `stillValid` came to, unless it is `true`. */

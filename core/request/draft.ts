@@ -10,11 +10,13 @@ import type {
   TokenState,
 } from "../provider.ts";
 import {
+  type Carrier,
   familyOf,
   hashFamily,
   hashSecret,
   mintId,
   mintSecret,
+  mintSibling,
   ownText,
   type Token,
 } from "../secret/token.ts";
@@ -79,6 +81,7 @@ const NO_INTENT: Intent = Object.freeze({
   token: "keep",
   lifetime: undefined,
   hasForm: false,
+  handedOut: undefined,
   isDiscarded: false,
 });
 
@@ -182,7 +185,24 @@ export class Draft implements Case {
 
   /** What is stored of its family: the guard of all that the request does. */
   get family(): string {
-    return this.#family ??= hashFamily(this.secret);
+    return this.#family ??= this.familyHash(this.secret);
+  }
+
+  /** How the client shows its token, or will show the one that it is handed. */
+  get carrier(): Carrier {
+    return this.#intent.handedOut === undefined
+      ? this.arrival.carrier
+      : "bearer";
+  }
+
+  /** What is stored of a secret, as this session's client shows it. */
+  secretHash(secret: string): string {
+    return hashSecret(secret, this.carrier);
+  }
+
+  /** What is stored of its family. */
+  familyHash(secret: string): string {
+    return hashFamily(secret, this.carrier);
   }
 
   /** The secret of a sign-in: minted once, because forms may depend on it. */
@@ -301,6 +321,13 @@ export class Draft implements Case {
       : "neither";
   }
 
+  /** Whether the request's secret is current, or its successor was never used. */
+  get isRenewable(): boolean {
+    const { own } = this;
+    return own === "current" ||
+      (own === "previous" && this.tokenState.until === "confirmed");
+  }
+
   get accessedAt(): number {
     return this.#accessedAt;
   }
@@ -330,14 +357,21 @@ export class Draft implements Case {
 
   renew(token: "renew" | "reauthenticate"): void {
     this.checkChangeable("regenerate session");
+    this.#checkNotHandedOut("regenerate session");
     if (this.#intent.token === "reauthenticate") return;
     this.#intent = { ...this.#intent, token };
   }
 
   signIn({ principal, label, stillValid }: SignIn): void {
     this.checkChangeable("sign in");
+    if (this.isStored) this.#checkNotHandedOut("sign in");
     const { principal: before } = this;
     const isSame = before === principal;
+    if (!isSame && before !== undefined && this.arrival.carrier === "bearer") {
+      throw new TypeError(
+        "Cannot sign in: the bearer session is another user's: begin one in a request without its token",
+      );
+    }
     let { lifetime } = this.#intent;
     // What one user left behind is none of the next one's business.
     if (before !== undefined && !isSame) {
@@ -372,6 +406,47 @@ export class Draft implements Case {
     this.#intent = { ...this.#intent, isDiscarded: true };
   }
 
+  /**
+   * The token for a client that keeps it itself: of the session that begins, of a
+   * sign-in or proof of identity, or a new one for the one that it came with.
+   */
+  bearerToken(): string {
+    this.checkChangeable("hand out bearer token");
+    if (!this.context.settings.bearer) {
+      throw new TypeError(
+        "Cannot hand out bearer token: the manager's option bearer is not true",
+      );
+    }
+    this.#checkNotHandedOut("hand out bearer token");
+    const { arrival, opening, isStored } = this;
+    if (arrival.carrier === "cookie" && opening.standing !== "visitor") {
+      throw new TypeError(
+        "Cannot hand out bearer token: the request came with a session's cookie: begin one in a request without",
+      );
+    }
+    const handedOut = isStored ? this.#renewedSecret() : this.secret;
+    // What was worked out so far is of a session with a cookie.
+    if (!isStored) this.#family = undefined;
+    this.#intent = { ...this.#intent, handedOut };
+    return this.key + handedOut;
+  }
+
+  /** The secret that takes the place of the one that the request came with. */
+  #renewedSecret(): string {
+    const { signIn, token } = this.#intent;
+    if (signIn !== undefined || token === "reauthenticate") {
+      return this.nextSecret;
+    }
+    if (!this.isRenewable) {
+      throw new SessionError(
+        "conflict",
+        "Cannot hand out bearer token: the client has used a newer one already",
+        { id: this.id },
+      );
+    }
+    return mintSibling(this.secret, this.tokenState.secretHash);
+  }
+
   /** What form tokens are derived from; a new session is stored for it. */
   formFamily(): string {
     const { opening } = this;
@@ -385,6 +460,13 @@ export class Draft implements Case {
     const isReplaced = this.#isStored && !this.#isCommitted &&
       (signIn !== undefined || token === "reauthenticate");
     return familyOf(isReplaced ? this.nextSecret : this.secret);
+  }
+
+  #checkNotHandedOut(doing: string): void {
+    if (this.#intent.handedOut === undefined) return;
+    throw new TypeError(
+      `Cannot ${doing}: the request's bearer token was handed out already`,
+    );
   }
 
   /** Refuses a change that could not reach the store any more. */
@@ -421,7 +503,7 @@ export class Draft implements Case {
     const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
     const record: Complete<NewSessionRecord> = {
       data: this.values.toSet(),
-      secretHash: hashSecret(this.secret),
+      secretHash: this.secretHash(this.secret),
       family: this.family,
       renewedAt: now,
       previous: undefined,
@@ -462,8 +544,8 @@ export class Draft implements Case {
     const { signIn } = this.#intent;
     const change: Writable<SessionChange> = this.dataChange();
     change.isUse = true;
-    change.secretHash = hashSecret(this.nextSecret);
-    change.family = hashFamily(this.nextSecret);
+    change.secretHash = this.secretHash(this.nextSecret);
+    change.family = this.familyHash(this.nextSecret);
     change.renewedAt = now;
     change.previous = { secretHash, family, until: "never" };
     change.authenticatedAt = authenticatedAt;
@@ -485,7 +567,7 @@ export class Draft implements Case {
   ): SessionChange {
     const change: Writable<SessionChange> = this.dataChange();
     const { family } = this;
-    change.secretHash = hashSecret(secret);
+    change.secretHash = this.secretHash(secret);
     change.family = family;
     change.renewedAt = now;
     change.previous = {
@@ -533,7 +615,7 @@ export class Draft implements Case {
     if (secret !== undefined) {
       this.#secret = secret;
       this.#secretHash = undefined;
-      this.#family = hashFamily(secret);
+      this.#family = this.familyHash(secret);
     }
     this.#isStored = true;
     this.#base = undefined;

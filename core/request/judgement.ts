@@ -1,7 +1,13 @@
 /** Judges the secrets that a request shows for a live record. */
 import type { RefusalReason } from "../events.ts";
 import type { SessionRecord } from "../provider.ts";
-import { areEqual, hashFamily, hashSecret, isNewer } from "../secret/token.ts";
+import {
+  areEqual,
+  type Carrier,
+  hashFamily,
+  hashSecret,
+  isNewer,
+} from "../secret/token.ts";
 
 /** What a request's secrets are to a record. */
 export type Judgement =
@@ -22,22 +28,27 @@ export type Judgement =
     readonly secret: string;
   };
 
+/** What a judgement depends on, beside the record and the secrets. */
+export interface Circumstances {
+  /** When the request arrived, in milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** How long a replaced secret is no more than superseded, in seconds. */
+  readonly grace: number;
+  /** How the request shows its secrets. */
+  readonly carrier: Carrier;
+}
+
 /**
  * Judges secrets by the time the request arrived: see "The token" of the design
  * in SECURITY.md. Of several, one that opens counts, and the current one first;
  * if none does, the gravest reason.
- *
- * @param at When the request arrived, in milliseconds since the Unix epoch.
- * @param grace How long a replaced secret is no more than superseded, in
- * seconds.
  */
 export function judge(
   record: SessionRecord,
   secrets: readonly string[],
-  at: number,
-  grace: number,
+  { at, grace, carrier }: Circumstances,
 ): Judgement {
-  const hashes = secrets.map(hashSecret);
+  const hashes = secrets.map((secret) => hashSecret(secret, carrier));
   const { previous } = record;
   const current = hashes.findIndex((hash) => areEqual(record.secretHash, hash));
   if (current !== -1) {
@@ -50,7 +61,7 @@ export function judge(
       return opening(secrets[replaced]!, hashes[replaced]!, previous.family);
     }
   }
-  return refusal(record, secrets, hashes, at, grace);
+  return refusal(record, secrets, hashes, { at, grace, carrier });
 }
 
 /** Whether a secret is the record's own, or still in grace at that time. */
@@ -80,10 +91,9 @@ function refusal(
   record: SessionRecord,
   secrets: readonly string[],
   hashes: readonly string[],
-  at: number,
-  grace: number,
+  { at, grace, carrier }: Circumstances,
 ): Judgement {
-  const families = secrets.map(hashFamily);
+  const families = secrets.map((secret) => hashFamily(secret, carrier));
   // Knowing the id is not enough to end a session; having had its cookie is.
   const related = families
     .flatMap((own, index) => areEqual(record.family, own) ? [index] : []);

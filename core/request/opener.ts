@@ -2,6 +2,7 @@
 import {
   allTokens,
   type Arrival,
+  bearerOf,
   onlyToken,
   type RequestLike,
   type Tokens,
@@ -10,7 +11,14 @@ import { findCookie } from "../carriage/cookie.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import type { Awaitable, SessionRecord } from "../provider.ts";
-import { digest, isHashOf, ownText, type Token } from "../secret/token.ts";
+import {
+  digest,
+  isHashOf,
+  isToken,
+  ownText,
+  parseToken,
+  type Token,
+} from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
 import { isLive } from "../store/record.ts";
 import type { Context } from "./context.ts";
@@ -56,13 +64,16 @@ export class Opener {
    * @param isUse Whether the request is a use of the session.
    */
   open(request: RequestLike, isUse: boolean): Awaitable<Draft> {
-    const { settings, gateway } = this.#context;
+    const { settings } = this.#context;
+    const bearer = settings.bearer ? bearerOf(request) : undefined;
+    if (bearer !== undefined) return this.#openBearer(bearer, request, isUse);
     const { name } = settings.cookie;
     const header = request.headers.get("cookie");
     const first = header === null ? -1 : findCookie(header, name);
     const arrival: Arrival = {
       at: settings.now(),
       request,
+      carrier: "cookie",
       hadCookie: first !== -1,
       fingerprint: this.#fingerprintOf(request),
       isUse,
@@ -71,10 +82,32 @@ export class Opener {
       return new Draft(this.#context, arrival, NOTHING_SHOWN);
     }
     const token = onlyToken(header, name, first);
-    if (token === undefined) {
-      return this.#openAny(allTokens(header, name, first), arrival);
-    }
-    const record = gateway.read(token.id, arrival.at);
+    return token === undefined
+      ? this.#openAny(allTokens(header, name, first), arrival)
+      : this.#openOne(token, arrival);
+  }
+
+  /** By the token that the client itself has put there: no cookie is looked at. */
+  #openBearer(
+    shown: string,
+    request: RequestLike,
+    isUse: boolean,
+  ): Awaitable<Draft> {
+    const arrival: Arrival = {
+      at: this.#context.settings.now(),
+      request,
+      carrier: "bearer",
+      hadCookie: false,
+      fingerprint: this.#fingerprintOf(request),
+      isUse,
+    };
+    return isToken(shown)
+      ? this.#openOne(parseToken(shown), arrival)
+      : this.#drafted(this.#refused("malformed"), arrival);
+  }
+
+  #openOne(token: Token, arrival: Arrival): Awaitable<Draft> {
+    const record = this.#context.gateway.read(token.id, arrival.at);
     return isPromise(record)
       ? record.then((found) => this.#openOnly(token, found, arrival))
       : this.#openOnly(token, record, arrival);
@@ -90,7 +123,7 @@ export class Opener {
     if (record !== undefined && isLive(record, arrival.at)) {
       if (
         record.fingerprint === arrival.fingerprint &&
-        isHashOf(record.secretHash, secret)
+        isHashOf(record.secretHash, secret, arrival.carrier)
       ) {
         // The record's own texts: they are compared with it again and again.
         const { family, secretHash } = record;
@@ -173,8 +206,9 @@ export class Opener {
     if (record === undefined || !isLive(record, arrival.at)) {
       return this.#unseen("unknown", id, secrets);
     }
-    const { renewGrace } = this.#context.settings;
-    const judgement = judge(record, secrets, arrival.at, renewGrace);
+    const { at, carrier } = arrival;
+    const { renewGrace: grace } = this.#context.settings;
+    const judgement = judge(record, secrets, { at, grace, carrier });
     if (judgement.opens) {
       if (this.#isOtherClient(id, record, arrival)) {
         return this.#refused("fingerprint", id);

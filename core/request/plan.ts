@@ -2,6 +2,7 @@
 import type { Reach } from "../carriage/response.ts";
 import type { Lifetime, Settings } from "../options.ts";
 import type { SessionRecord } from "../provider.ts";
+import type { Carrier } from "../secret/token.ts";
 import { isTouchDue } from "./touch.ts";
 
 /**
@@ -35,6 +36,8 @@ export interface Intent {
   readonly lifetime: Partial<Lifetime> | undefined;
   /** Whether a form was made whose token needs a session. */
   readonly hasForm: boolean;
+  /** The secret of the bearer token that the handler has sent the client. */
+  readonly handedOut: string | undefined;
   /** Whether its changes are to be dropped. */
   readonly isDiscarded: boolean;
 }
@@ -42,6 +45,8 @@ export interface Intent {
 /** What deciding looks at of a draft. */
 export interface Case {
   readonly standing: Standing;
+  /** How the client shows its token, or will from now on. */
+  readonly carrier: Carrier;
   readonly intent: Intent;
   /** Whether a session that is not stored has a key with a value. */
   readonly hasValues: boolean;
@@ -142,9 +147,12 @@ export function decide(
   given: Case,
   now: number,
   settings: PlanSettings,
-  answer: AnswerTraits,
+  cookieAnswer: AnswerTraits,
   isTokenLost = false,
 ): Plan {
+  const answer = given.carrier === "cookie"
+    ? cookieAnswer
+    : bearerAnswer(given.intent, cookieAnswer);
   const isFailed = answer.isFailed || given.intent.isDiscarded;
   if (given.standing !== "opened") {
     return decideUnopened(given, isFailed, answer);
@@ -166,6 +174,17 @@ export function decide(
     : NOTHING;
 }
 
+/**
+ * A new token reaches a client without a cookie jar if the handler has sent it,
+ * and in no other way.
+ */
+function bearerAnswer(
+  { handedOut }: Intent,
+  { isFailed }: AnswerTraits,
+): AnswerTraits {
+  return { isFailed, reach: handedOut === undefined ? "none" : "private" };
+}
+
 // Most requests end with one of these, so they are made once.
 const NOTHING: Plan = { row: 15, act: "nothing" };
 const TOUCH: Plan = { row: 14, act: "touch" };
@@ -181,7 +200,8 @@ function decideUnopened(
     return { row: 1, act: standing === "superseded" ? "nothing" : "clear" };
   }
   const isSignIn = intent.signIn !== undefined;
-  const isWorthStoring = isSignIn || intent.hasForm || hasValues;
+  const isWorthStoring = isSignIn || intent.hasForm || hasValues ||
+    intent.handedOut !== undefined;
   if (isFailed || !isWorthStoring) return { row: 2, act: "nothing" };
   if (standing === "superseded" && !isSignIn) return { row: 3, act: "gone" };
   return { row: 4, act: answer.reach === "none" ? "unsendable" : "create" };
@@ -213,6 +233,9 @@ function decideUpkeep(
 ): Renewal | Confirmation | undefined {
   const { record, own } = given;
   if (record === undefined) return undefined;
+  if (!isFailed && given.intent.handedOut !== undefined) {
+    return handedOutRenewal(given, now, settings);
+  }
   if (!isFailed) {
     const renewal = isRenewalAsked(given) && isSettled(given, now, settings) &&
         (answer.reach === "private" || answer.reach === "shared")
@@ -230,6 +253,19 @@ function decideUpkeep(
     hasData: !isFailed && hasData(given),
     isEssential: !isFailed && isEssential(given),
   };
+}
+
+/**
+ * Row 9 on a client's demand, which has the new token by now. One whose answer was
+ * lost may ask again with the one before, and that goes on working for a while.
+ */
+function handedOutRenewal(
+  { own }: Case,
+  now: number,
+  { renewGrace }: PlanSettings,
+): Renewal {
+  const until = own === "current" ? "confirmed" : now + renewGrace * 1000;
+  return { row: 9, act: "renew", until, isEssential: true };
 }
 
 /** Rows 10 and 11. */

@@ -140,23 +140,46 @@ function inSteps(name: string, text: string, encoding: "hex"): string {
   return crypto.createHash(name).update(text).digest(encoding);
 }
 
+/** How a client shows its token: in a cookie, or as `Authorization: Bearer`. */
+export type Carrier = "cookie" | "bearer";
+
+/**
+ * What is digested of a text that a client shows. A token of one carrier is worth
+ * nothing in the other: nothing of the two is the same in the store.
+ */
+function shownBy(carrier: Carrier, text: string): string {
+  return carrier === "cookie" ? text : `${carrier} ${text}`;
+}
+
 /** What is stored of a secret: its generation, and its digest. */
-export function hashSecret(secret: string): string {
+export function hashSecret(
+  secret: string,
+  carrier: Carrier = "cookie",
+): string {
   const end = FAMILY_LENGTH + GENERATION_LENGTH;
-  return secret.slice(FAMILY_LENGTH, end) + digest(secret);
+  return secret.slice(FAMILY_LENGTH, end) + digest(shownBy(carrier, secret));
 }
 
 /**
  * Whether a hash is that of a secret. What stands before the digest is a part of
  * what it was made from, so the digest alone tells.
  */
-export function isHashOf(stored: string, secret: string): boolean {
-  return areEqual(stored.slice(GENERATION_LENGTH), digest(secret));
+export function isHashOf(
+  stored: string,
+  secret: string,
+  carrier: Carrier = "cookie",
+): boolean {
+  const shown = digest(shownBy(carrier, secret));
+  return areEqual(stored.slice(GENERATION_LENGTH), shown);
 }
 
 /** What is stored of a secret's family: 16 characters of its digest. */
-export function hashFamily(secret: string): string {
-  return digest(familyOf(secret)).slice(0, FAMILY_DIGEST_LENGTH);
+export function hashFamily(
+  secret: string,
+  carrier: Carrier = "cookie",
+): string {
+  const shown = shownBy(carrier, familyOf(secret));
+  return digest(shown).slice(0, FAMILY_DIGEST_LENGTH);
 }
 
 /**
