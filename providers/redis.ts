@@ -53,12 +53,14 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import { ownOf, ownOptions } from "../core/option_names.ts";
 import type {
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   Provider,
   ScanPage,
   SessionChange,
@@ -92,7 +94,7 @@ import {
   touchArgs,
   updateArgs,
 } from "./redis/script_args.ts";
-import { DESTROY, END, TOUCH, UPDATE } from "./redis/scripts.ts";
+import { CREATE, DESTROY, END, TOUCH, UPDATE } from "./redis/scripts.ts";
 
 export type {
   IoRedisClient,
@@ -114,6 +116,9 @@ export interface RedisProviderOptions {
 
 /** How many keys to look through at least, be they sessions or not. */
 const MIN_SCAN = 100;
+
+/** How many sessions a call works on before other work gets its turn. */
+const BATCH = 250;
 
 /**
  * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
@@ -160,7 +165,10 @@ export class RedisProvider implements Provider {
     this.#owned = typeof client === "string" || client instanceof URL
       ? new BunConnection(String(client))
       : undefined;
-    this.#redis = new Connection(this.#owned ?? client as RedisClient);
+    this.#redis = new Connection(
+      this.#owned ?? client as RedisClient,
+      this.#prefix,
+    );
     this.#index = new PrincipalIndex(this.#redis, this.#prefix);
   }
 
@@ -173,13 +181,14 @@ export class RedisProvider implements Provider {
     id: string,
     record: NewSessionRecord,
     now: number,
+    patience?: Patience,
   ): Promise<boolean> {
     this.#checkOpen();
     checkId(id);
     const own = ownOf(record);
     const { principal } = own;
     const deadline = expiryOf(own);
-    const life = { deadline, latest: absoluteExpiryOf(own), now };
+    const life = { deadline, latest: absoluteExpiryOf(own), now, patience };
     const coverage = principal === undefined
       ? undefined
       : await this.#index.cover(id, principal, life);
@@ -188,17 +197,17 @@ export class RedisProvider implements Provider {
       indexedUntil: coverage?.until,
     };
     const text = recordText(own, bookkeeping);
+    const args = [text, timeToLive(deadline, now)];
     const key = this.#keyOf(id);
-    const args = [key, text, "PX", timeToLive(deadline, now), "NX"];
-    if (textOf(await this.#redis.send("SET", args)) === "OK") return true;
-    // A client that lost the connection may have sent it twice.
-    return await this.#redis.text("GET", [key]) === text;
+    const reply = await this.#redis.run(CREATE, key, args, patience);
+    return textOf(reply) === "done";
   }
 
   /** {@inheritDoc Provider.read} */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     this.#checkOpen();
     if (!isId(id)) return undefined;
+    this.#redis.refreshClock();
     const text = await this.#redis.text("GET", [this.#keyOf(id)]);
     if (text === undefined) return undefined;
     const record = readRecord(id, text, now);
@@ -212,28 +221,35 @@ export class RedisProvider implements Provider {
     change: SessionChange,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<UpdateResult> {
     this.#checkOpen();
     if (!isId(id)) return "gone";
     const own = ownOf(change);
     const writeId = mintWriteId();
     const update = { change: own, guard: ownOf(guard), now, writeId };
-    const coverage = await this.#coverSignIn(id, own, now);
+    const coverage = await this.#coverSignIn(id, own, now, patience);
+    const key = this.#keyOf(id);
     return await this.#index.covered(
-      { id, now, coverage },
+      { id, now, coverage, patience },
       (indexed) =>
-        this.#redis.run(UPDATE, this.#keyOf(id), updateArgs(update, indexed)),
+        this.#redis.run(UPDATE, key, updateArgs(update, indexed), patience),
     );
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, now: number): Promise<boolean> {
+  async touch(
+    id: string,
+    now: number,
+    patience?: Patience,
+  ): Promise<boolean> {
     this.#checkOpen();
     if (!isId(id)) return false;
+    const key = this.#keyOf(id);
     const result = await this.#index.covered(
-      { id, now, coverage: undefined },
+      { id, now, coverage: undefined, patience },
       (indexed) =>
-        this.#redis.run(TOUCH, this.#keyOf(id), touchArgs(now, indexed)),
+        this.#redis.run(TOUCH, key, touchArgs(now, indexed), patience),
     );
     return result === "done";
   }
@@ -243,12 +259,13 @@ export class RedisProvider implements Provider {
     id: string,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<DestroyResult> {
     this.#checkOpen();
     if (!isId(id)) return "absent";
     const args = destroyArgs(ownOf(guard), now);
     const reply = textOf(
-      await this.#redis.run(DESTROY, this.#keyOf(id), args),
+      await this.#redis.run(DESTROY, this.#keyOf(id), args, patience),
     ) as string;
     if (!reply.startsWith("done")) return reply as DestroyResult;
     const principal = readPrincipal(reply.slice("done".length));
@@ -257,6 +274,21 @@ export class RedisProvider implements Provider {
       tidy(() => this.#index.remove(principal, [id]));
     }
     return "done";
+  }
+
+  /** {@inheritDoc Provider.destroyMany} */
+  async destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Promise<readonly string[]> {
+    const ended: string[] = [];
+    await inBatches([...new Set(ids)], patience, async (id) => {
+      const result = await this.destroy(id, guard, now, patience);
+      if (result === "done") ended.push(id);
+    });
+    return ended;
   }
 
   /**
@@ -276,49 +308,56 @@ export class RedisProvider implements Provider {
     const ids = await this.#index.idsOf(principal);
     const sessions: SessionSummary[] = [];
     const unreadable: string[] = [];
-    await Promise.all(ids.map(async (id) => {
+    await inBatches(ids, undefined, async (id) => {
       const listed = await this.#look(id, { principal, now });
       if (typeof listed === "string") unreadable.push(id);
       else if (listed !== undefined) sessions.push(listed);
-    }));
+    });
     return { sessions, unreadable };
   }
 
   /** {@inheritDoc Provider.destroyAll} */
-  async destroyAll(principal: string, except?: string): Promise<number> {
+  async destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Promise<number> {
     this.#checkOpen();
     const ids = await this.#index.idsOf(principal);
     const owner = [fieldText(principal)];
     const ended: string[] = [];
-    await Promise.all(ids.map(async (id) => {
+    await inBatches(ids, patience, async (id) => {
       if (id === except) return;
-      const reply = await this.#redis.run(END, this.#keyOf(id), owner);
+      const key = this.#keyOf(id);
+      const reply = await this.#redis.run(END, key, owner, patience);
       if (textOf(reply) === "done") ended.push(id);
-    }));
-    if (ended.length > 0) {
-      await tidy(() => this.#index.remove(principal, ended));
+    });
+    for (let at = 0; at < ended.length; at += BATCH) {
+      const batch = ended.slice(at, at + BATCH);
+      await tidy(() => this.#index.remove(principal, batch));
     }
     return ended.length;
   }
 
   /**
    * Ends every session with this prefix, in a cluster on every master that the
-   * client knows. Looks through all keys of the database, so give the manager a
-   * `timeout` that is long enough. It begins again if another server takes over
+   * client knows. Looks through all keys of the database, some at a time. It begins again if another server takes over
    * meanwhile, or keys move to another. The lists of users' sessions are left to
    * expire: one of them may be needed by a sign-in under way.
    *
    * @returns How many there were; expired ones may or may not count.
    * @throws If the servers change all the time.
    */
-  async clear(): Promise<number> {
+  async clear(patience?: Patience): Promise<number> {
     this.#checkOpen();
     let count = 0;
     let cursor: string | undefined;
     do {
+      checkPatience(patience);
       const { ids, next } = await this.#scanIds(cursor, 1000);
       if (ids.length > 0) count += await this.#unlink(ids);
       cursor = next;
+      patience?.extend();
     } while (cursor !== undefined);
     return count;
   }
@@ -343,6 +382,17 @@ export class RedisProvider implements Provider {
     return { sessions, unreadable, next };
   }
 
+  /** {@inheritDoc Provider.serverTime} */
+  async serverTime(): Promise<number> {
+    this.#checkOpen();
+    return await this.#redis.time(this.#prefix);
+  }
+
+  /** Opens another client in place of the one that the provider opened. */
+  reconnect(): void {
+    this.#owned?.reconnect();
+  }
+
   /** Closes the client if the provider opened it. Twice is safe. */
   // deno-lint-ignore require-await
   async close(): Promise<void> {
@@ -356,10 +406,11 @@ export class RedisProvider implements Provider {
     id: string,
     { principal, idleTimeout = this.#idleTimeout }: SessionChange,
     now: number,
+    patience: Patience | undefined,
   ): Promise<Coverage | undefined> {
     if (typeof principal !== "string") return undefined;
     const deadline = now + idleTimeout * 1000;
-    const life = { deadline, latest: Infinity, now };
+    const life = { deadline, latest: Infinity, now, patience };
     return await this.#index.cover(id, principal, life);
   }
 
@@ -408,6 +459,29 @@ export class RedisProvider implements Provider {
     if (!this.#isClosed) return;
     throw new SessionError("closed", "Cannot use RedisProvider: it is closed");
   }
+}
+
+/**
+ * Does something for each of many, so many at a time that others get their turn in
+ * between.
+ */
+async function inBatches(
+  ids: readonly string[],
+  patience: Patience | undefined,
+  work: (id: string) => Promise<void>,
+): Promise<void> {
+  for (let at = 0; at < ids.length; at += BATCH) {
+    if (at > 0) await setImmediate();
+    checkPatience(patience);
+    await Promise.all(ids.slice(at, at + BATCH).map(work));
+    patience?.extend();
+  }
+}
+
+/** What was given up does not go on behind its caller's back. */
+function checkPatience(patience: Patience | undefined): void {
+  if (patience === undefined || performance.now() < patience.giveUpAt) return;
+  throw new SessionError("timeout", "Cannot go on: the call has been given up");
 }
 
 /** A record that is live, if it can be made out. */

@@ -1,10 +1,11 @@
 /** Ids by which a store knows a write again that it has done already. */
 import { mintId } from "../secret/token.ts";
 
-const ID_LENGTH = 16;
+/** A dot and 54 random bits: one of 16 kept is met by chance once in 10^15 writes. */
+const ID_LENGTH = 10;
 
-/** The characters that a session keeps of these ids: its last four, latest first. */
-export const KEPT_LENGTH: number = 4 * ID_LENGTH;
+/** The characters that a session keeps of these ids: its last 16, latest first. */
+export const KEPT_LENGTH: number = 16 * ID_LENGTH;
 
 const FIRST = ".";
 

@@ -21,7 +21,8 @@ interface BunRuntime {
  * up for good when a server stays away for some seconds.
  */
 export class BunConnection implements RedisSender {
-  readonly #client: BunRedisClient;
+  readonly #make: () => BunRedisClient;
+  #client: BunRedisClient;
   #connecting: Promise<void> | undefined;
 
   /**
@@ -34,7 +35,9 @@ export class BunConnection implements RedisSender {
         "Cannot create RedisProvider: only Bun has a client of its own to open a URL with: pass a client of ioredis, node-redis or deno-redis instead",
       );
     }
-    this.#client = new Bun.RedisClient(url, { autoReconnect: false });
+    const { RedisClient } = Bun;
+    this.#make = () => new RedisClient(url, { autoReconnect: false });
+    this.#client = this.#make();
   }
 
   /** {@inheritDoc RedisSender.send} */
@@ -43,14 +46,24 @@ export class BunConnection implements RedisSender {
     return await this.#client.send(command, args);
   }
 
+  /** Goes on with another connection. What waits for the present one fails. */
+  reconnect(): void {
+    const silent = this.#client;
+    this.#client = this.#make();
+    this.#connecting = undefined;
+    silent.close();
+  }
+
   /** Ends the connection. */
   close(): void {
     this.#client.close();
   }
 
   #connect(): Promise<void> {
-    return this.#connecting ??= this.#client.connect().finally(() => {
-      this.#connecting = undefined;
+    if (this.#connecting !== undefined) return this.#connecting;
+    const connecting = this.#client.connect().finally(() => {
+      if (this.#connecting === connecting) this.#connecting = undefined;
     });
+    return this.#connecting = connecting;
   }
 }

@@ -1,8 +1,10 @@
 /** One way to talk to every known client, on one server or a cluster. */
 import { setTimeout } from "node:timers/promises";
-import type { Awaitable } from "../../core/provider.ts";
+import { SessionError } from "../../core/errors.ts";
+import type { Awaitable, Patience } from "../../core/provider.ts";
+import { ServerClock } from "../../core/store/server_clock.ts";
 import { type Send, textOf } from "./reply.ts";
-import type { Script } from "./scripts.ts";
+import { CLOCK, LATE, type Script } from "./scripts.ts";
 import { clusterMark, serverMark, UNSETTLED } from "./topology.ts";
 
 /**
@@ -75,14 +77,27 @@ export class Connection {
   readonly send: Send;
   /** How to reach every master of a cluster; left out for a single server. */
   readonly nodes: (() => Promise<Node[]>) | undefined;
+  readonly #clock: ServerClock;
 
   /**
+   * @param prefix What the keys start with that are its to touch.
    * @throws {TypeError} If the client is of no known kind, or rewrites keys.
    */
-  constructor(client: RedisClient) {
+  constructor(client: RedisClient, prefix: string) {
+    this.#clock = new ServerClock(() => this.time(prefix));
     const shape = client as unknown as Shape;
     this.send = senderOf(shape);
     this.nodes = nodesOf(shape);
+  }
+
+  /** What the clock says of the server that has a key, in milliseconds. */
+  async time(key: string): Promise<number> {
+    return Number(textOf(await this.#eval(CLOCK, key, [])));
+  }
+
+  /** Measures the server's clock beside another call, if that is due. */
+  refreshClock(): void {
+    this.#clock.refresh();
   }
 
   /** Reads a string: what is none becomes a text that is no session. */
@@ -98,8 +113,52 @@ export class Connection {
     }
   }
 
-  /** Runs a script on the one key that it works on. */
+  /**
+   * Runs a script on the one key that it works on, unless the server gets it when
+   * the caller has given up.
+   *
+   * @throws {SessionError} With code `"timeout"`, if that was so.
+   */
   async run(
+    script: Script,
+    key: string,
+    args: readonly string[],
+    patience: Patience | undefined,
+  ): Promise<unknown> {
+    // Twice: it is not late but the clock was set if somebody still waits.
+    for (let attempt = 1;; attempt++) {
+      const limit = await this.#clock.limitOf(patience);
+      const reply = await this.#limited(script, key, [
+        ...args,
+        limit === undefined ? "" : limit.toFixed(3),
+      ]);
+      const late = lateness(reply);
+      if (late === undefined) return reply;
+      this.#clock.learn(late);
+      if (attempt === 2 || performance.now() >= (patience?.giveUpAt ?? 0)) {
+        throw new SessionError(
+          "timeout",
+          "Cannot write to Redis: the server got the command when it had been given up, and did nothing",
+        );
+      }
+    }
+  }
+
+  async #limited(
+    script: Script,
+    key: string,
+    args: readonly string[],
+  ): Promise<unknown> {
+    try {
+      return await this.#eval(script, key, args);
+    } catch (error) {
+      // It may be another server that answers next.
+      this.#clock.doubt();
+      throw error;
+    }
+  }
+
+  async #eval(
     { source, sha }: Script,
     key: string,
     args: readonly string[],
@@ -282,6 +341,12 @@ function isNodeRedisCluster(
 
 function isMethod(client: Shape | null | undefined, name: string): boolean {
   return typeof client === "object" && typeof client?.[name] === "function";
+}
+
+/** What the server's clock said, if a script came too late. */
+function lateness(reply: unknown): number | undefined {
+  const text = textOf(reply);
+  return text?.startsWith(LATE) ? Number(text.slice(LATE.length)) : undefined;
 }
 
 /** The key of a command, which tells in a cluster where to send it. */

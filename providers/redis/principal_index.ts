@@ -1,5 +1,5 @@
 /** Which sessions a principal has. */
-import type { UpdateResult } from "../../core/provider.ts";
+import type { Patience, UpdateResult } from "../../core/provider.ts";
 import { digest } from "../../core/secret/token.ts";
 import type { Connection } from "./client.ts";
 import { corruptRecord, readPrincipal } from "./record_text.ts";
@@ -23,6 +23,7 @@ interface Life {
   /** However much it is used. */
   readonly latest: number;
   readonly now: number;
+  readonly patience: Patience | undefined;
 }
 
 /** A write to a session. */
@@ -30,6 +31,7 @@ interface SessionWrite {
   readonly id: string;
   /** In milliseconds since the Unix epoch. */
   readonly now: number;
+  readonly patience: Patience | undefined;
 }
 
 /**
@@ -54,12 +56,13 @@ export class PrincipalIndex {
   async cover(
     id: string,
     principal: string,
-    { deadline, latest, now }: Life,
+    { deadline, latest, now, patience }: Life,
   ): Promise<Coverage> {
     const longer = deadline + Math.max(deadline - now, MARGIN);
     const until = Math.min(longer, latest);
     const lifetime = timeToLive(until + MARGIN, now);
-    await this.#redis.run(INDEX, this.#keyOf(principal), [id, lifetime]);
+    const key = this.#keyOf(principal);
+    await this.#redis.run(INDEX, key, [id, lifetime], patience);
     return { principal, until };
   }
 
@@ -75,17 +78,27 @@ export class PrincipalIndex {
     session: SessionWrite & { readonly coverage: Coverage | undefined },
     write: (coverage: Coverage | undefined) => Promise<unknown>,
   ): Promise<UpdateResult> {
-    const { id, now } = session;
+    const { id, now, patience } = session;
     let { coverage } = session;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const reply = textOf(await write(coverage));
       if (isResult(reply)) return reply;
-      const asked = /^index(\d+) (\d+) (.*)$/s.exec(reply ?? "");
-      const [, deadline, latest, text = ""] = asked ?? [];
+      const asked = /^(index|done)(\d+) (\d+) (.*)$/s.exec(reply ?? "");
+      const [, word, deadline, latest, text = ""] = asked ?? [];
       const principal = readPrincipal(text);
       if (principal === undefined) throw corruptRecord(id);
-      const life = { deadline: Number(deadline), latest: Number(latest), now };
-      coverage = await this.cover(id, principal, life);
+      const covering = this.cover(id, principal, {
+        deadline: Number(deadline),
+        latest: Number(latest),
+        now,
+        patience,
+      });
+      if (word === "done") {
+        // What was asked for is done, and the entry most often there.
+        await covering.catch(() => {});
+        return "done";
+      }
+      coverage = await covering;
     }
     throw new Error(
       `Cannot write session: its principal changed ${MAX_ATTEMPTS} times meanwhile`,

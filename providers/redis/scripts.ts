@@ -45,6 +45,21 @@ const BINDING = fieldNumber("binding");
 const AUTHENTICATED_AT = fieldNumber("authenticatedAt");
 const CREATED_AT = fieldNumber("createdAt");
 
+/** What a script answers that came too late, before what its clock says. */
+export const LATE = "late";
+
+/** Takes the last argument off, and ends the script if it names a time before. */
+const LIMIT = `
+local limit = table.remove(ARGV)
+if limit ~= '' then
+  local time = redis.call('TIME')
+  local present = time[1] * 1000 + time[2] / 1000
+  if present > tonumber(limit) then
+    return string.format('${LATE}%.3f', present)
+  end
+end
+`;
+
 /**
  * Where things have a place, they are read there: a pattern for the whole first
  * line takes the server 0.6 µs more. Numbers are only compared, and copied as the
@@ -102,10 +117,10 @@ local function fieldsOf(text, from)
   return fields, from
 end
 
--- Asks for the index to be brought up to date.
-local function indexFor(principal, deadline, latest)
-  return string.format('index%.0f %.0f ', math.ceil(deadline), math.ceil(latest))
-    .. principal
+-- Asks for the index to be brought up to date, or says for what it may be.
+local function indexFor(word, principal, deadline, latest)
+  return string.format('%s%.0f %.0f ', word, math.ceil(deadline),
+    math.ceil(latest)) .. principal
 end
 `;
 
@@ -140,12 +155,21 @@ local function headOf(key)
 end
 `;
 
+/** KEYS: session. ARGV: its text, and for how long it is kept. */
+export const CREATE: Script = script(`
+if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 'done' end
+-- A client that lost the connection may send it twice.
+local found = redis.pcall('GET', KEYS[1])
+return found == ARGV[1] and 'done' or 'taken'
+`);
+
 /**
  * KEYS: session. ARGV: the time, the line of the guard's family or nothing, the
  * id of the write; by name, as far as given, other lines that are guarded (`?` and
  * their number), the principal indexed and until when, fields by number, both
  * timeouts, and `unused`; the lines of keys set and, without a value, of keys
- * deleted.
+ * deleted. Answers, for a token that was replaced, also what a principal's index
+ * has to say: a server that lost its last writes may have lost the entry.
  */
 export const UPDATE: Script = script(`${LIFE_READER}${WRITES_READER}
 local text = redis.pcall('GET', KEYS[1])
@@ -184,6 +208,7 @@ else
   deadline = before
 end
 local timing = sub(text, ${IDLE - 1}, ${FIRST_BREAK - 1})
+local renewed
 if named or known and known < deadline then
   ${FIELDS_READER}
   local fields, data = fieldsOf(text, from)
@@ -232,7 +257,10 @@ if named or known and known < deadline then
       known = tonumber(indexed)
     end
     if not known or known < deadline then
-      return indexFor(principal, deadline, latest)
+      return indexFor('index', principal, deadline, latest)
+    end
+    if named['${SECRET_HASH}'] and not named['principal'] then
+      renewed = indexFor('done', principal, deadline, latest)
     end
   end
   timing = table.concat({ '', idleText, beginText, absoluteText, indexed }, ',')
@@ -278,7 +306,7 @@ else
   ${TIME_TO_LIVE}
   redis.call('SET', KEYS[1], text, 'PX', timeToLive)
 end
-return 'done'
+return renewed or 'done'
 `);
 
 /**
@@ -303,7 +331,7 @@ if known and known < deadline then
   if not fields then return 'corrupt' end
   local principal = fields[${PRINCIPAL}]
   if principal ~= ARGV[2] or tonumber(ARGV[3]) < deadline then
-    return indexFor(principal, deadline, latest)
+    return indexFor('index', principal, deadline, latest)
   end
   redis.call('SETRANGE', KEYS[1], ${INDEXED - 1}, ARGV[3])
 end
@@ -373,12 +401,23 @@ redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', last[2]))
 return 'done'
 `);
 
+/** KEYS: any. What the server's clock says, in milliseconds with fractions. */
+export const CLOCK: Script = unlimited(`
+local time = redis.call('TIME')
+return string.format('%.3f', time[1] * 1000 + time[2] / 1000)
+`);
+
 /** A script that a server without room for more takes and runs. */
 function freeing(source: string): Script {
-  return script(`#!lua flags=allow-oom\n${source}`);
+  return unlimited(`#!lua flags=allow-oom\n${LIMIT}${source}`);
 }
 
+/** A script that does nothing once its last argument, if it is a time, is past. */
 function script(source: string): Script {
+  return unlimited(LIMIT + source);
+}
+
+function unlimited(source: string): Script {
   // The server names scripts by their SHA-1; nothing secret depends on it.
   return { source, sha: createHash("sha1").update(source).digest("hex") };
 }
