@@ -207,7 +207,6 @@ export class RedisProvider implements Provider {
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     this.#checkOpen();
     if (!isId(id)) return undefined;
-    this.#redis.refreshClock();
     const text = await this.#redis.text("GET", [this.#keyOf(id)]);
     if (text === undefined) return undefined;
     const record = readRecord(id, text, now);

@@ -22,12 +22,6 @@ export class ServerClock {
     this.#ask = ask;
   }
 
-  /** Measures beside another call, if that is due; nobody waits for it. */
-  refresh(): void {
-    const isDue = performance.now() - this.#measuredAt >= MEASURED_ANEW;
-    if (isDue) this.#measure().catch(() => {});
-  }
-
   /**
    * The instant of the store's clock after which a call must not take effect.
    *
@@ -37,8 +31,10 @@ export class ServerClock {
     if (patience === undefined) return undefined;
     // Read at once: it is of this call, and moves with the next step.
     const { giveUpAt } = patience;
-    if (this.#ahead === undefined) await this.#measure().catch(() => {});
-    else this.refresh();
+    const isDue = performance.now() - this.#measuredAt >= MEASURED_ANEW;
+    const measuring = isDue ? this.#measure().catch(() => {}) : undefined;
+    // Later measurements are made beside the call that they are due with.
+    if (this.#ahead === undefined) await measuring;
     return this.#ahead === undefined ? undefined : giveUpAt + this.#ahead;
   }
 

@@ -92,12 +92,9 @@ export class Connection {
 
   /** What the clock says of the server that has a key, in milliseconds. */
   async time(key: string): Promise<number> {
-    return Number(textOf(await this.#eval(CLOCK, key, [])));
-  }
-
-  /** Measures the server's clock beside another call, if that is due. */
-  refreshClock(): void {
-    this.#clock.refresh();
+    const time = Number(textOf(await this.#eval(CLOCK, key, [])));
+    this.#clock.learn(time);
+    return time;
   }
 
   /** Reads a string: what is none becomes a text that is no session. */
