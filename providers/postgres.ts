@@ -40,11 +40,13 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import type {
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   Provider,
   RemovalObserver,
   ScanPage,
@@ -61,9 +63,8 @@ import {
   openBuiltIn,
   type OwnedClient,
   type PostgresClient,
-  type PostgresParam,
-  send,
 } from "./postgres/client.ts";
+import { Connection } from "./postgres/connection.ts";
 import {
   escaped,
   idOf,
@@ -76,16 +77,17 @@ import {
 } from "./postgres/row.ts";
 import {
   collectionOf,
-  commentOf,
-  creationOf,
   endOf,
+  endsOf,
   insertionOf,
   liveSql,
+  MOST_REMOVED,
   quoted,
   type Removal,
   removalOf,
-  SCHEMA_VERSION,
   schemaOf,
+  type Statement,
+  touchOf,
   updateOf,
 } from "./postgres/statement.ts";
 import { ownOf, ownOptions } from "../core/option_names.ts";
@@ -147,13 +149,11 @@ const MOST_REMOVALS = 100;
  * `destroyAll` find a principal by an index.
  */
 export class PostgresProvider implements Provider {
-  readonly #client: PostgresClient;
-  readonly #isOwner: boolean;
+  readonly #connection: Connection;
+  /** Makes the client that it closes itself; `undefined` for one handed in. */
+  readonly #open: (() => OwnedClient) | undefined;
   readonly #table: string;
-  readonly #preparesStatements: boolean;
   readonly #observers = new Set<RemovalObserver>();
-  #preparing: Promise<void> | undefined;
-  #isPrepared = false;
   #isClosed = false;
 
   /**
@@ -170,17 +170,26 @@ export class PostgresProvider implements Provider {
     client: PostgresClient | URL | string,
     options: PostgresProviderOptions = {},
   ) {
-    const { table = DEFAULT_TABLE, prepare = true } = ownOptions(
-      "create PostgresProvider",
-      options,
-      OPTION_NAMES,
-    );
-    this.#preparesStatements = checkPrepare(prepare);
+    const given = ownOptions("create PostgresProvider", options, OPTION_NAMES);
+    const address = typeof client === "string" || client instanceof URL
+      ? addressOf(client)
+      : undefined;
+    for (const name of Object.keys(address?.options ?? {})) {
+      if (given[name as keyof PostgresProviderOptions] === undefined) continue;
+      throw new TypeError(
+        `Cannot create PostgresProvider: ${name} is given twice, in the URL and as an option`,
+      );
+    }
+    const { table = DEFAULT_TABLE, prepare = true } = {
+      ...given,
+      ...address?.options,
+    };
     this.#table = quoted(table);
-    this.#isOwner = typeof client === "string" || client instanceof URL;
-    this.#client = this.#isOwner
-      ? openBuiltIn(client as URL | string, prepare)
-      : checkClient(client as PostgresClient);
+    this.#open = address && (() => openBuiltIn(address.url, prepare));
+    this.#connection = new Connection(
+      this.#open?.() ?? checkClient(client as PostgresClient),
+      { table: this.#table, prepares: checkPrepare(prepare) },
+    );
   }
 
   /**
@@ -199,18 +208,19 @@ export class PostgresProvider implements Provider {
     id: string,
     record: NewSessionRecord,
     _now: number,
+    patience?: Patience,
   ): Promise<boolean> {
-    const { text, values } = insertionOf(this.#table, id, ownOf(record));
-    return (await this.#run(text, values)).length > 0;
+    const statement = insertionOf(this.#table, id, ownOf(record));
+    return (await this.#run(statement, patience)).length > 0;
   }
 
   /** {@inheritDoc Provider.read} */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
-    const [answer] = await this.#run(
-      `SELECT ${SESSION} FROM ${this.#table} AS kept
+    const [answer] = await this.#run({
+      answer: `SELECT ${SESSION} FROM ${this.#table} AS kept
 WHERE id = $1 AND ${liveSql("$2")}`,
-      [escaped(id), now],
-    );
+      values: [escaped(id), now],
+    });
     return answer === undefined ? undefined : toSession(answer).record;
   }
 
@@ -220,27 +230,27 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     change: SessionChange,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<UpdateResult> {
-    const { text, values } = updateOf(
+    const statement = updateOf(
       this.#table,
       id,
       ownOf(change),
       ownOf(guard),
       now,
     );
-    const [answer = "gone"] = await this.#run(text, values);
+    const [answer = "gone"] = await this.#run(statement, patience);
     return answer as UpdateResult;
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, now: number): Promise<boolean> {
-    const answers = await this.#run(
-      `UPDATE ${this.#table} AS kept
-SET accessed_at = greatest(accessed_at, $2::float8)
-WHERE id = $1 AND ${liveSql("$2")} RETURNING 'touched'`,
-      [escaped(id), now],
-    );
-    return answers.length > 0;
+  async touch(
+    id: string,
+    now: number,
+    patience?: Patience,
+  ): Promise<boolean> {
+    const statement = touchOf(this.#table, id, now);
+    return (await this.#run(statement, patience)).length > 0;
   }
 
   /** {@inheritDoc Provider.destroy} */
@@ -248,16 +258,34 @@ WHERE id = $1 AND ${liveSql("$2")} RETURNING 'touched'`,
     id: string,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<DestroyResult> {
-    const { text, values } = endOf(this.#table, id, ownOf(guard), now);
-    const [answer = "absent"] = await this.#run(text, values);
+    const statement = endOf(this.#table, id, ownOf(guard), now);
+    const [answer = "absent"] = await this.#run(statement, patience);
     return answer as DestroyResult;
+  }
+
+  /** {@inheritDoc Provider.destroyMany} */
+  async destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Promise<readonly string[]> {
+    const ended: string[] = [];
+    for (let at = 0; at < ids.length; at += MOST_REMOVED) {
+      if (at > 0) await setImmediate();
+      const batch = ids.slice(at, at + MOST_REMOVED);
+      const statement = endsOf(this.#table, batch, ownOf(guard), now);
+      ended.push(...await this.#run(statement, patience));
+      patience?.extend();
+    }
+    return ended;
   }
 
   /** {@inheritDoc Provider.gc} */
   async gc(now: number, limit: number): Promise<number> {
-    const text = collectionOf(this.#table);
-    const ids = await this.#run(text, [now, limit]);
+    const ids = await this.#run(collectionOf(this.#table, now, limit));
     for (const id of ids) {
       for (const observer of this.#observers) observer("expired", id);
     }
@@ -266,11 +294,11 @@ WHERE id = $1 AND ${liveSql("$2")} RETURNING 'touched'`,
 
   /** {@inheritDoc Provider.list} */
   async list(principal: string, now: number): Promise<SessionList> {
-    const answers = await this.#run(
-      `SELECT ${SUMMARY} FROM ${this.#table} AS kept
+    const answers = await this.#run({
+      answer: `SELECT ${SUMMARY} FROM ${this.#table} AS kept
 WHERE principal = $1 AND ${liveSql("$2")}`,
-      [escaped(principal), now],
-    );
+      values: [escaped(principal), now],
+    });
     const sessions: SessionSummary[] = [];
     const unreadable: string[] = [];
     for (const answer of answers) {
@@ -282,8 +310,12 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
   }
 
   /** {@inheritDoc Provider.destroyAll} */
-  destroyAll(principal: string, except?: string): Promise<number> {
-    return this.#remove({ principal, except });
+  destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Promise<number> {
+    return this.#remove({ principal, except }, patience);
   }
 
   /** {@inheritDoc Provider.scan} */
@@ -292,11 +324,11 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
     limit: number,
     now: number,
   ): Promise<ScanPage> {
-    const answers = await this.#run(
-      `SELECT ${SESSION} FROM ${this.#table} AS kept
+    const answers = await this.#run({
+      answer: `SELECT ${SESSION} FROM ${this.#table} AS kept
 WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
-      [cursor ?? "", now, limit],
-    );
+      values: [cursor ?? "", now, limit],
+    });
     const sessions: StoredSession[] = [];
     const unreadable: string[] = [];
     for (const answer of answers) {
@@ -310,8 +342,8 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
   }
 
   /** {@inheritDoc Provider.clear} */
-  clear(): Promise<number> {
-    return this.#remove(undefined);
+  clear(patience?: Patience): Promise<number> {
+    return this.#remove(undefined, patience);
   }
 
   /** {@inheritDoc Provider.observe} */
@@ -320,22 +352,44 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
     return () => this.#observers.delete(observer);
   }
 
+  /** {@inheritDoc Provider.serverTime} */
+  async serverTime(): Promise<number> {
+    this.#checkOpen();
+    return await this.#connection.time();
+  }
+
+  /** Opens another client in place of the one that the provider opened. */
+  reconnect(): void {
+    if (this.#open === undefined || this.#isClosed) return;
+    const silent = this.#connection.client as OwnedClient;
+    this.#connection.client = this.#open();
+    // What waits for it fails at once, as nobody waits for that any more.
+    silent.close({ timeout: 0 }).catch(() => {});
+  }
+
   /** {@inheritDoc Provider.close} */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#isOwner) await (this.#client as OwnedClient).close();
+    if (this.#open === undefined) return;
+    await (this.#connection.client as OwnedClient).close();
   }
 
-  /** Removes rows until all that are found are removed. */
-  async #remove(removal: Removal | undefined): Promise<number> {
-    const { text, values } = removalOf(this.#table, removal);
+  /** Removes rows, some at a time, until none is left that was there before. */
+  async #remove(
+    removal: Removal | undefined,
+    patience: Patience | undefined,
+  ): Promise<number> {
+    const statement = removalOf(this.#table, removal);
     let total = 0;
     for (let attempt = 1; attempt <= MOST_REMOVALS; attempt++) {
-      const [answer] = await this.#run(text, values);
+      const [answer] = await this.#run(statement, patience);
       const [found, removed]: number[] = JSON.parse(answer as string);
       total += removed as number;
-      if (found === removed) return total;
+      if (found === removed && found! < MOST_REMOVED) return total;
+      if (removed! > 0) attempt = 0;
+      patience?.extend();
+      await setImmediate();
     }
     throw new SessionError(
       "store-failed",
@@ -343,106 +397,21 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
     );
   }
 
-  async #run(
-    text: string,
-    params: PostgresParam[],
+  #run(
+    statement: Statement,
+    patience?: Patience,
   ): Promise<readonly string[]> {
-    if (this.#isClosed) {
-      throw new SessionError(
-        "closed",
-        "Cannot use PostgresProvider: it is closed",
-      );
-    }
-    for (let attempt = 1;; attempt++) {
-      if (!this.#isPrepared) await this.#prepare();
-      try {
-        return await this.#send(text, params);
-      } catch (error) {
-        const code = codeOf(error);
-        if (attempt === MOST_ATTEMPTS || !RETRIED.has(code)) throw error;
-        // Somebody has dropped the table: it is made anew.
-        if (code === UNDEFINED_TABLE) this.#forgetTable();
-      }
-    }
+    this.#checkOpen();
+    return this.#connection.run(statement, patience);
   }
 
-  #forgetTable(): void {
-    this.#isPrepared = false;
-    this.#preparing = undefined;
-  }
-
-  /** Makes the table once; what failed is tried anew by the next call. */
-  #prepare(): Promise<void> {
-    this.#preparing ??= this.#makeTable().then(
-      () => {
-        this.#isPrepared = true;
-      },
-      (error) => {
-        this.#preparing = undefined;
-        throw error;
-      },
-    );
-    return this.#preparing;
-  }
-
-  async #makeTable(): Promise<void> {
-    if (await this.#isTableThere()) return;
-    await this.#send(creationOf(this.#table), []);
-    await this.#isTableThere();
-  }
-
-  /** Refuses a table that is there and is not of this version. */
-  async #isTableThere(): Promise<boolean> {
-    const [comment] = await this.#send(
-      // Through pg_class, so that table and comment are of one snapshot.
-      `SELECT coalesce(obj_description(oid, 'pg_class'), '')
-FROM pg_class WHERE oid = to_regclass($1::text)`,
-      [this.#table],
-    );
-    if (comment === undefined) return false;
-    if (comment === commentOf(SCHEMA_VERSION)) return true;
-    const [, version] = /^cloakroom session schema (\d+)$/.exec(comment) ?? [];
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
     throw new SessionError(
-      "store-failed",
-      `Cannot use table ${this.#table}: its comment must say "${
-        commentOf(SCHEMA_VERSION)
-      }": received ${version === undefined ? "another one" : `"${comment}"`}`,
+      "closed",
+      "Cannot use PostgresProvider: it is closed",
     );
   }
-
-  /** The first column of each row: clients can rename and convert columns. */
-  async #send(
-    text: string,
-    params: PostgresParam[],
-  ): Promise<readonly string[]> {
-    const answer = await send(
-      this.#client,
-      text,
-      params,
-      this.#preparesStatements,
-    );
-    const rows: readonly Readonly<Record<string, string>>[] =
-      Array.isArray(answer) ? answer : (answer as { rows: [] }).rows;
-    return rows.map((row) => Object.values(row)[0] as string);
-  }
-}
-
-/** How often a statement is sent at most: each refusal let another one pass. */
-const MOST_ATTEMPTS = 10;
-
-const UNDEFINED_TABLE = "42P01";
-
-/** What is sent again: serialization failure, deadlock, no table. */
-const RETRIED: ReadonlySet<string> = new Set([
-  "40001",
-  "40P01",
-  UNDEFINED_TABLE,
-]);
-
-/** The server's code; `Bun.SQL` has it as `errno`. */
-function codeOf(error: unknown): string {
-  const { code, errno } = Object(error);
-  return RETRIED.has(String(errno)) ? String(errno) : String(code);
 }
 
 function checkPrepare(prepare: boolean): boolean {
@@ -459,19 +428,38 @@ function fromUrl(url: URL | undefined): PostgresProvider {
       "Cannot open provider postgres: it needs the URL of a database, or a PostgresProvider in its place",
     );
   }
-  const database = new URL(url);
-  const table = database.searchParams.get("table") ?? undefined;
-  const prepare = database.searchParams.get("prepare") ?? "true";
-  database.searchParams.delete("table");
-  database.searchParams.delete("prepare");
-  if (prepare === "true" || prepare === "false") {
-    return new PostgresProvider(database, {
-      table,
-      prepare: prepare === "true",
-    });
+  return new PostgresProvider(url);
+}
+
+/** A URL for the client, and what in it is for the provider. */
+function addressOf(
+  given: URL | string,
+): { readonly url: URL; readonly options: PostgresProviderOptions } {
+  if (!URL.canParse(String(given))) {
+    // It may hold a password, so it is not quoted.
+    throw new TypeError("Cannot create PostgresProvider: its URL is none");
   }
+  const url = new URL(given);
+  const options: { table?: string; prepare?: boolean } = {};
+  for (const name of OPTION_NAMES) {
+    const [value, another] = url.searchParams.getAll(name);
+    if (value === undefined) continue;
+    if (another !== undefined) {
+      throw new TypeError(
+        `Cannot create PostgresProvider: ${name} stands twice in its URL`,
+      );
+    }
+    url.searchParams.delete(name);
+    if (name === "table") options.table = value;
+    else options.prepare = flagOf(value);
+  }
+  return { url, options };
+}
+
+function flagOf(text: string): boolean {
+  if (text === "true" || text === "false") return text === "true";
   throw new TypeError(
-    `Cannot open provider postgres: prepare must be true or false: received ${prepare}`,
+    `Cannot create PostgresProvider: prepare must be true or false: received ${text}`,
   );
 }
 

@@ -92,7 +92,7 @@ export function checkClient(client: PostgresClient): PostgresClient {
 }
 
 export interface OwnedClient extends PostgresUnsafeClient {
-  close(): Promise<void>;
+  close(options?: { readonly timeout: number }): Promise<void>;
 }
 
 interface BuiltIn {

@@ -1,4 +1,5 @@
 /** The statements that a `PostgresProvider` sends, and their parameters. */
+import { createHash } from "node:crypto";
 import type {
   Guard,
   NewSessionRecord,
@@ -62,6 +63,79 @@ export function liveSql(now: string): string {
 /** Files a row under the deadline that it has. */
 const REFILED: string = expirySql(KEPT);
 
+/** What the server's clock says, in milliseconds since the Unix epoch. */
+export const PRESENT = "(extract(epoch FROM clock_timestamp()) * 1000)::float8";
+
+/** What a statement answers that came too late, before what the clock says. */
+export const LATE = "late";
+
+/** Where the instant goes after which a statement does nothing. */
+const LIMIT = "$limit";
+
+/** Asked anew for each row, behind the lock on it. */
+const IS_IN_TIME =
+  `(${LIMIT}::float8 IS NULL OR ${PRESENT} <= ${LIMIT}::float8)`;
+
+/** A statement: steps that others can refer to, and a query for what it answers. */
+export interface Statement {
+  /** Names of steps, and their SQL. */
+  readonly steps?: Readonly<Record<string, string>>;
+  /** A query with one column of text. */
+  readonly answer: string;
+  /** The values of `$1`, `$2`, … */
+  readonly values?: readonly PostgresParam[];
+}
+
+/** How many characters of a digest tell one statement from another. */
+const TAG_LENGTH = 8;
+
+const texts = new Map<
+  string,
+  { readonly text: string; readonly tag: string }
+>();
+
+/**
+ * A statement as it is sent. It answers at least one row, which names it: a pooler
+ * that hands connections on can run the statement that another client prepared
+ * under the same name, and no rows of that would look like an answer.
+ */
+export function textOf(
+  { steps = {}, answer, values = [] }: Statement,
+  limit: number | null,
+): {
+  readonly text: string;
+  readonly tag: string;
+  readonly values: PostgresParam[];
+} {
+  const named = Object.entries(steps).map(([name, sql]) =>
+    `${name} AS (${sql})`
+  );
+  const source = named.length === 0
+    ? answer
+    : `WITH ${named.join(",\n")}\n${answer}`;
+  const isLimited = source.includes(LIMIT);
+  let known = texts.get(source);
+  if (known === undefined) {
+    texts.set(source, known = tagged(named, answer, values.length + 1));
+  }
+  return { ...known, values: isLimited ? [...values, limit] : [...values] };
+}
+
+function tagged(steps: readonly string[], answer: string, last: number) {
+  const source = [...steps, answer].join("\n");
+  const digest = createHash("sha256").update(source).digest("base64url");
+  const tag = digest.slice(0, TAG_LENGTH);
+  const selects = [`SELECT '${tag}'::text AS answer`, `(${answer})`];
+  if (source.includes(LIMIT)) {
+    selects.push(`SELECT '${LATE}' || ${PRESENT} WHERE NOT ${IS_IN_TIME}`);
+  }
+  const query = selects.join("\nUNION ALL\n");
+  const text = steps.length === 0
+    ? query
+    : `WITH ${steps.join(",\n")}\n${query}`;
+  return { text: text.replaceAll(LIMIT, `$${last}`), tag };
+}
+
 /** Parameters by number, as they are needed. */
 class Params {
   readonly values: PostgresParam[] = [];
@@ -79,7 +153,7 @@ export function updateOf(
   change: SessionChange,
   guard: Guard,
   now: number,
-): { readonly text: string; readonly values: PostgresParam[] } {
+): Statement {
   const params = new Params();
   const found = `kept.id = ${params.bind(escaped(id))}`;
   const instant = params.bind(now);
@@ -88,21 +162,35 @@ export function updateOf(
   const state = conditions(params, Object.values(rest));
   const assignments = assignmentsOf(params, change, `${instant}::float8`);
   const where = `${found} AND ${liveSql(instant)} AND ${owner}`;
-  const text = state === "true"
-    ? `UPDATE ${table} AS kept SET ${assignments} WHERE ${where} RETURNING 'done'`
-    // An update alone would tell "gone" from "conflict" by the row as it was
-    // when the statement began, and not by the one that it waited for.
-    : `WITH found AS (
-  SELECT kept.id, ${state} AS is_met FROM ${table} AS kept WHERE ${where}
-  FOR NO KEY UPDATE
-), changed AS (
-  UPDATE ${table} AS kept SET ${assignments}
-  FROM found WHERE kept.id = found.id AND found.is_met
-  RETURNING 1
-)
-SELECT CASE WHEN EXISTS (SELECT FROM changed) THEN 'done' ELSE 'conflict' END
-FROM found`;
-  return { text, values: params.values };
+  // An update alone would tell "gone" from "conflict" by the row as it was when
+  // the statement began, and not by the one that it waited for. Nor would it look
+  // at the clock again after it waited in vain.
+  return {
+    steps: {
+      found: `SELECT kept.id, ${state} AS is_met FROM ${table} AS kept
+WHERE ${where} FOR NO KEY UPDATE`,
+      meant: `SELECT id, is_met FROM found WHERE ${IS_IN_TIME}`,
+      changed: `UPDATE ${table} AS kept SET ${assignments}
+FROM meant WHERE kept.id = meant.id AND meant.is_met RETURNING 1`,
+    },
+    answer:
+      `SELECT CASE WHEN EXISTS (SELECT FROM changed) THEN 'done' ELSE 'conflict' END
+FROM meant`,
+    values: params.values,
+  };
+}
+
+/** The move of an access, forward only. */
+export function touchOf(table: string, id: string, now: number): Statement {
+  return {
+    steps: {
+      touched: `UPDATE ${table} AS kept
+SET accessed_at = greatest(accessed_at, $2::float8)
+WHERE id = $1 AND ${liveSql("$2")} AND ${IS_IN_TIME} RETURNING 'touched'`,
+    },
+    answer: "SELECT * FROM touched",
+    values: [escaped(id), now],
+  };
 }
 
 /** The end of one session, if its row meets the guard once it is locked. */
@@ -111,21 +199,55 @@ export function endOf(
   id: string,
   guard: Guard,
   now: number,
-): { readonly text: string; readonly values: PostgresParam[] } {
+): Statement {
   const params = new Params();
   const found = `kept.id = ${params.bind(escaped(id))}`;
+  const { steps } = endingOf(table, found, { params, guard, now });
+  return {
+    steps,
+    answer: `SELECT CASE WHEN NOT is_live THEN 'absent'
+WHEN EXISTS (SELECT FROM ended) THEN 'done' ELSE 'refused' END FROM meant`,
+    values: params.values,
+  };
+}
+
+/** The end of several sessions in the same way; answers the ids of those. */
+export function endsOf(
+  table: string,
+  ids: readonly string[],
+  guard: Guard,
+  now: number,
+): Statement {
+  const params = new Params();
+  const found = `kept.id = ANY(${params.bind(arrayOf(ids))}::text::text[])`;
+  const { steps } = endingOf(table, found, { params, guard, now });
+  return {
+    steps,
+    answer: "SELECT id FROM ended JOIN meant USING (id) WHERE is_live",
+    values: params.values,
+  };
+}
+
+function endingOf(
+  table: string,
+  found: string,
+  { params, guard, now }: {
+    readonly params: Params;
+    readonly guard: Guard;
+    readonly now: number;
+  },
+) {
   const isLive = liveSql(params.bind(now));
   const isMet = conditions(params, Object.values(partsOf(guard)));
-  const text = `WITH found AS (
-  SELECT kept.id, ${isLive} AS is_live, ${isMet} AS is_met
-  FROM ${table} AS kept WHERE ${found} FOR UPDATE
-), ended AS (
-  DELETE FROM ${table} AS kept USING found
-  WHERE kept.id = found.id AND found.is_met RETURNING 1
-)
-SELECT CASE WHEN NOT is_live THEN 'absent'
-WHEN EXISTS (SELECT FROM ended) THEN 'done' ELSE 'refused' END FROM found`;
-  return { text, values: params.values };
+  const steps = {
+    // In the order of ids, or two nodes could deadlock.
+    found: `SELECT kept.id, ${isLive} AS is_live, ${isMet} AS is_met
+FROM ${table} AS kept WHERE ${found} ORDER BY kept.id FOR UPDATE`,
+    meant: `SELECT id, is_live, is_met FROM found WHERE ${IS_IN_TIME}`,
+    ended: `DELETE FROM ${table} AS kept USING meant
+WHERE kept.id = meant.id AND meant.is_met RETURNING kept.id`,
+  };
+  return { steps };
 }
 
 /** How many sessions that were touched one collection files anew at most. */
@@ -138,21 +260,30 @@ const MOST_REFILED = 10_000;
  * partitions of a table can have the same `ctid`.
  */
 
-/** The removal of at most `$2` rows that are not live at `$1`; answers ids. */
-export function collectionOf(table: string): string {
+/** The removal of so many rows at most that are not live; answers ids. */
+export function collectionOf(
+  table: string,
+  now: number,
+  limit: number,
+): Statement {
   const isLive = liveSql("$1");
-  return `WITH refiled AS (
-  UPDATE ${table} AS kept SET collect_at = ${REFILED} WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM ${table} AS kept
-    WHERE collect_at <= $1::float8 AND ${isLive}
-    ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
-  ))
-)
-DELETE FROM ${table} AS kept WHERE ctid = ANY(ARRAY(
+  return {
+    steps: {
+      refiled:
+        `UPDATE ${table} AS kept SET collect_at = ${REFILED} WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM ${table} AS kept
+  WHERE collect_at <= $1::float8 AND ${isLive}
+  ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
+))`,
+      removed: `DELETE FROM ${table} AS kept WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM ${table} AS kept
   WHERE collect_at <= $1::float8 AND NOT ${isLive}
   ORDER BY collect_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)) AND NOT ${isLive} RETURNING id`;
+)) AND NOT ${isLive} RETURNING id`,
+    },
+    answer: "SELECT id FROM removed",
+    values: [now, limit],
+  };
 }
 
 /** Whose sessions are removed but one, or `undefined` for all there are. */
@@ -160,6 +291,9 @@ export interface Removal {
   readonly principal: string;
   readonly except: string | undefined;
 }
+
+/** How many rows one statement removes at most: others wait for no more. */
+export const MOST_REMOVED = 5000;
 
 /**
  * The removal of rows in the order of their ids, or two nodes could deadlock.
@@ -170,7 +304,7 @@ export interface Removal {
 export function removalOf(
   table: string,
   removal: Removal | undefined,
-): { readonly text: string; readonly values: PostgresParam[] } {
+): Statement {
   const params = new Params();
   let found = "true";
   let removed = "true";
@@ -183,15 +317,18 @@ export function removalOf(
     // Not by "=", or an index could take the place of ctid.
     removed = `principal IS NOT DISTINCT FROM ${whose} AND ${isOther}`;
   }
-  const text = `WITH found AS (
-  SELECT ctid AS place FROM ${table} WHERE ${found} ORDER BY id FOR UPDATE
-), removed AS (
-  DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT place FROM found))
-  AND ${removed} RETURNING 1
-)
-SELECT json_build_array((SELECT count(*) FROM found),
-(SELECT count(*) FROM removed))::text`;
-  return { text, values: params.values };
+  return {
+    steps: {
+      found: `SELECT ctid AS place FROM ${table} WHERE ${found}
+ORDER BY id LIMIT ${MOST_REMOVED} FOR UPDATE`,
+      meant: `SELECT place FROM found WHERE ${IS_IN_TIME}`,
+      removed: `DELETE FROM ${table}
+WHERE ctid = ANY(ARRAY(SELECT place FROM meant)) AND ${removed} RETURNING 1`,
+    },
+    answer: `SELECT json_build_array((SELECT count(*) FROM meant),
+(SELECT count(*) FROM removed))::text WHERE ${IS_IN_TIME}`,
+    values: params.values,
+  };
 }
 
 /** What has to be equal, by SQL; `undefined` for what is not asked. */
@@ -259,6 +396,11 @@ function assignmentsOf(
     .map(([name, sql]) => `${name} = ${sql}`).join(", ");
 }
 
+/** Texts as an array in SQL: what is escaped is quoted there as it is in JSON. */
+function arrayOf(texts: readonly string[]): string {
+  return `{${texts.map((text) => JSON.stringify(escaped(text))).join()}}`;
+}
+
 function typeOf(name: string): string {
   const type = TYPES[name as keyof typeof TYPES];
   return type.replace(/ NOT NULL| COLLATE .*/, "");
@@ -271,9 +413,7 @@ function dataExpression(
 ): string {
   let data = "kept.data";
   if (removed.length > 0) {
-    // What is escaped already is quoted in an array as it is in JSON.
-    const keys = removed.map((key) => JSON.stringify(escaped(key)));
-    data = `${data} - ${bind(`{${keys.join()}}`)}::text::text[]`;
+    data = `${data} - ${bind(arrayOf(removed))}::text::text[]`;
   }
   if (set !== undefined && Object.keys(set).length > 0) {
     data = `${data} || ${bind(encodeData(set))}::text::jsonb`;
@@ -286,7 +426,7 @@ export function insertionOf(
   table: string,
   id: string,
   record: NewSessionRecord,
-): { readonly text: string; readonly values: PostgresParam[] } {
+): Statement {
   const params = new Params();
   const row = {
     version: 1,
@@ -305,12 +445,17 @@ export function insertionOf(
   columns["data"] = `${params.bind(encodeData(record.data))}::text::jsonb`;
   const given = Object.entries(columns)
     .map(([name, sql]) => `${sql} AS ${name}`);
-  const text = `INSERT INTO ${table} (${
-    Object.keys(columns).join()
-  }, collect_at)
+  return {
+    steps: {
+      created: `INSERT INTO ${table} (${
+        Object.keys(columns).join()
+      }, collect_at)
 SELECT kept.*, ${REFILED} FROM (SELECT ${given.join(", ")}) AS kept
-ON CONFLICT (id) DO NOTHING RETURNING 'created'`;
-  return { text, values: params.values };
+WHERE ${IS_IN_TIME} ON CONFLICT (id) DO NOTHING RETURNING 'created'`,
+    },
+    answer: "SELECT * FROM created",
+    values: params.values,
+  };
 }
 
 export function schemaOf(table: string): string {
