@@ -180,10 +180,10 @@ export class PostgresProvider implements Provider {
         `Cannot create PostgresProvider: ${name} is given twice, in the URL and as an option`,
       );
     }
-    const { table = DEFAULT_TABLE, prepare = true } = {
+    const { table = DEFAULT_TABLE, prepare = true } = ownOf({
       ...given,
       ...address?.options,
-    };
+    });
     this.#table = quoted(table);
     this.#open = address && (() => openBuiltIn(address.url, prepare));
     this.#connection = new Connection(

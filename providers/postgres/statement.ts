@@ -202,7 +202,7 @@ export function endOf(
 ): Statement {
   const params = new Params();
   const found = `kept.id = ${params.bind(escaped(id))}`;
-  const { steps } = endingOf(table, found, { params, guard, now });
+  const steps = endingOf(table, found, { params, guard, now });
   return {
     steps,
     answer: `SELECT CASE WHEN NOT is_live THEN 'absent'
@@ -220,10 +220,10 @@ export function endsOf(
 ): Statement {
   const params = new Params();
   const found = `kept.id = ANY(${params.bind(arrayOf(ids))}::text::text[])`;
-  const { steps } = endingOf(table, found, { params, guard, now });
+  const steps = endingOf(table, found, { params, guard, now });
   return {
     steps,
-    answer: "SELECT id FROM ended JOIN meant USING (id) WHERE is_live",
+    answer: "SELECT id FROM meant WHERE is_live AND is_met",
     values: params.values,
   };
 }
@@ -239,15 +239,16 @@ function endingOf(
 ) {
   const isLive = liveSql(params.bind(now));
   const isMet = conditions(params, Object.values(partsOf(guard)));
-  const steps = {
+  return {
     // In the order of ids, or two nodes could deadlock.
     found: `SELECT kept.id, ${isLive} AS is_live, ${isMet} AS is_met
 FROM ${table} AS kept WHERE ${found} ORDER BY kept.id FOR UPDATE`,
     meant: `SELECT id, is_live, is_met FROM found WHERE ${IS_IN_TIME}`,
-    ended: `DELETE FROM ${table} AS kept USING meant
-WHERE kept.id = meant.id AND meant.is_met RETURNING kept.id`,
+    // An array and no join, which would compare each row with every other where
+    // the statistics are wrong.
+    ended: `DELETE FROM ${table} AS kept
+WHERE id = ANY(ARRAY(SELECT id FROM meant WHERE is_met)) RETURNING id`,
   };
-  return { steps };
 }
 
 /** How many sessions that were touched one collection files anew at most. */
