@@ -326,7 +326,7 @@ ORDER BY id LIMIT ${MOST_REMOVED} FOR UPDATE`,
       removed: `DELETE FROM ${table}
 WHERE ctid = ANY(ARRAY(SELECT place FROM meant)) AND ${removed} RETURNING 1`,
     },
-    answer: `SELECT json_build_array((SELECT count(*) FROM meant),
+    answer: `SELECT json_build_array((SELECT count(*) FROM found),
 (SELECT count(*) FROM removed))::text WHERE ${IS_IN_TIME}`,
     values: params.values,
   };
