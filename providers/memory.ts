@@ -21,9 +21,11 @@
  */
 import { SessionError } from "../core/errors.ts";
 import type {
+  Awaitable,
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   Provider,
   RemovalObserver,
   ScanPage,
@@ -41,6 +43,7 @@ import {
   summaryOf,
   toRecord,
 } from "../core/store/record.ts";
+import { inTurns } from "../core/store/turns.ts";
 import { ownOf } from "../core/option_names.ts";
 import { register } from "../core/registry.ts";
 import { dataSize } from "../core/value/size.ts";
@@ -73,6 +76,9 @@ import {
 
 /** The most slots that a scan walks for one page: most may be free. */
 const MAX_WALK = 100_000;
+
+/** How many sessions a call ends before other work gets its turn: some 5 ms. */
+const TURN = 2000;
 
 /** The most bytes of one session: what a word of its slot can count. */
 const MAX_SESSION_BYTES = 2 ** 31 - 1;
@@ -210,6 +216,30 @@ export class MemoryProvider implements Provider {
     return "done";
   }
 
+  /**
+   * {@inheritDoc Provider.destroyMany}
+   *
+   * Answers at once for up to 2,000.
+   */
+  destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<readonly string[]> {
+    this.#checkOpen();
+    const ended: string[] = [];
+    let at = 0;
+    const turn = () => {
+      for (const id of ids.slice(at, at + TURN)) {
+        if (this.destroy(id, guard, now) === "done") ended.push(id);
+      }
+      at += TURN;
+      return at < ids.length;
+    };
+    return inTurns({ turn, answer: () => ended }, patience);
+  }
+
   /** {@inheritDoc Provider.gc} */
   gc(now: number, limit: number): number {
     this.#checkOpen();
@@ -221,7 +251,7 @@ export class MemoryProvider implements Provider {
   /** {@inheritDoc Provider.list} */
   list(principal: string, now: number): SessionList {
     this.#checkOpen();
-    const sessions = this.#principals.slotsOf(principal)
+    const sessions = [...this.#principals.slotsOf(principal)]
       .filter((slot) => this.#isLive(slot, now))
       .map((slot) => ({
         ...summaryOf(
@@ -233,16 +263,34 @@ export class MemoryProvider implements Provider {
     return { sessions, unreadable: [] };
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
-  destroyAll(principal: string, except?: string): number {
+  /**
+   * {@inheritDoc Provider.destroyAll}
+   *
+   * Answers at once for up to 2,000.
+   */
+  destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Awaitable<number> {
     this.#checkOpen();
+    const principals = this.#principals;
+    // Whoever signs in meanwhile comes last, and is not waited for.
+    const slots = principals.slotsOf(principal)[Symbol.iterator]();
+    let left = principals.countOf(principal);
     let removed = 0;
-    for (const slot of this.#principals.slotsOf(principal)) {
-      if (this.#ids.idOf(slot) === except) continue;
-      this.#remove(slot);
-      removed++;
-    }
-    return removed;
+    const turn = () => {
+      for (let count = 0; count < TURN && left > 0; count++, left--) {
+        const { value: slot, done: isOver } = slots.next();
+        // Cleared or closed in between, it has none of these slots.
+        if (isOver || this.#principals !== principals) return false;
+        if (this.#ids.idOf(slot) === except) continue;
+        this.#remove(slot);
+        removed++;
+      }
+      return left > 0;
+    };
+    return inTurns({ turn, answer: () => removed }, patience);
   }
 
   /** {@inheritDoc Provider.clear} */

@@ -1,4 +1,5 @@
 /** Finds sessions by who is signed in. */
+
 /** Finds the slots of the sessions that a principal is signed in with. */
 export class PrincipalIndex {
   /** Most principals have one session, and a number is less than a `Set`. */
@@ -19,10 +20,20 @@ export class PrincipalIndex {
     }
   }
 
-  /** The slots of a principal as they are now. */
-  slotsOf(principal: string): readonly number[] {
+  /**
+   * The slots of a principal. To go on with them follows what is removed and
+   * added meanwhile, which comes last.
+   */
+  slotsOf(principal: string): Iterable<number> {
     const known = this.#slots.get(principal);
     if (known === undefined) return [];
-    return typeof known === "object" ? [...known] : [known];
+    return typeof known === "object" ? known : [known];
+  }
+
+  /** How many slots a principal has. */
+  countOf(principal: string): number {
+    const known = this.#slots.get(principal);
+    if (known === undefined) return 0;
+    return typeof known === "object" ? known.size : 1;
   }
 }
