@@ -23,6 +23,7 @@ import { existenceChecks } from "./conformance/existence.ts";
 import { fieldChecks } from "./conformance/fields.ts";
 import { guardChecks } from "./conformance/guard.ts";
 import { managerChecks } from "./conformance/manager.ts";
+import { manyChecks } from "./conformance/many.ts";
 import { principalChecks } from "./conformance/principal.ts";
 import { raceChecks } from "./conformance/race.ts";
 import { type Checks, Stage } from "./conformance/stage.ts";
@@ -70,6 +71,7 @@ export function conformance(makeProvider: MakeProvider): ConformanceCheck[] {
     ...timeChecks,
     ...guardChecks,
     ...destroyChecks,
+    ...manyChecks,
     ...collectionChecks,
     ...principalChecks,
     ...raceChecks,

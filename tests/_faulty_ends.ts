@@ -4,8 +4,11 @@
  *
  * @module
  */
-import { untilText } from "../core/store/record.ts";
+import type { Awaitable } from "../core/provider.ts";
+import { guardFailure, untilText } from "../core/store/record.ts";
+import type { MakeProvider } from "../providers/conformance.ts";
 import { comparing, type Faults, faulty, unguarded } from "./_faulty.ts";
+import type { ModelProvider } from "./_model_provider.ts";
 
 /** Faults in what a guard holds back. */
 export const GUARDS: Faults = {
@@ -217,6 +220,107 @@ export const ENDS: Faults = {
     faulty((provider) => ({ gc: (now, limit) => provider.gc(now, limit * 2) })),
   ],
 };
+
+/** Faults in how many sessions end at once. */
+export const MANY: Faults = {
+  "destroys none of many": [
+    "destroyMany ends the sessions that it names",
+    many((provider, ids, _guard, now) =>
+      ids.filter((id) => provider.read(id, now) !== undefined)
+    ),
+  ],
+  "destroys every session when it is to end many": [
+    "destroyMany ends the sessions that it names and no others",
+    many((provider, ids, guard, now) => {
+      const ended = provider.destroyMany(ids, guard, now);
+      provider.clear();
+      return ended;
+    }),
+  ],
+  "answers ids that no session has": [
+    "destroyMany answers nothing of ids that no session has",
+    many((provider, ids, guard, now) => {
+      provider.destroyMany(ids, guard, now);
+      return [...new Set(ids)].filter((id) => !provider.records.has(id));
+    }),
+  ],
+  "answers an id as often as it is given": [
+    "destroyMany answers an id once",
+    many((provider, ids, guard, now) => {
+      const ended = provider.destroyMany(ids, guard, now);
+      return ids.filter((id) => ended.includes(id));
+    }),
+  ],
+  "ignores the guard when it ends many": [
+    "destroyMany changes nothing about what it refuses",
+    many((provider, ids, _guard, now) => provider.destroyMany(ids, {}, now)),
+  ],
+  "looks only at the principal when it ends many": [
+    "destroyMany changes nothing about what it refuses",
+    many((provider, ids, { principal }, now) =>
+      provider.destroyMany(ids, { principal }, now)
+    ),
+  ],
+  "ends none of many if it refuses one": [
+    "destroyMany changes nothing about what it refuses, and ends the rest",
+    many((provider, ids, guard, now) => {
+      const mets = ids.filter((id) => {
+        const record = provider.read(id, now);
+        return record === undefined ||
+          guardFailure(record, guard) === undefined;
+      });
+      return mets.length === ids.length
+        ? provider.destroyMany(ids, guard, now)
+        : [];
+    }),
+  ],
+  "takes no binding for none given when it ends many": [
+    "destroyMany ends each session that its guard holds for",
+    many((provider, ids, { binding, ...guard }, now) =>
+      binding === null ? [] : provider.destroyMany(ids, guard, now)
+    ),
+  ],
+  "answers what had expired among many": [
+    "destroyMany answers nothing of what has expired",
+    many((provider, ids, guard, now) => {
+      const held = ids.filter((id) => provider.records.has(id));
+      const ended = provider.destroyMany(ids, guard, now);
+      const isOver = (id: string) => !provider.records.has(id);
+      return [...new Set([...ended, ...held.filter(isOver)])];
+    }),
+  ],
+  "ends the first thousand of many": [
+    "destroyMany takes any number of ids",
+    many((provider, ids, guard, now) =>
+      provider.destroyMany(ids.slice(0, 1000), guard, now)
+    ),
+  ],
+  "looks at many before it ends the first": [
+    "of many ends of one session exactly one is told of it",
+    many(async (provider, ids, guard, now) => {
+      const live = [...new Set(ids)].filter((id) => {
+        const record = provider.read(id, now);
+        return record !== undefined &&
+          guardFailure(record, guard) === undefined;
+      });
+      await Promise.resolve();
+      provider.destroyMany(ids, guard, now);
+      return live;
+    }),
+  ],
+};
+
+/** A provider that ends many sessions in a way of its own. */
+function many(
+  destroyMany: (
+    provider: ModelProvider,
+    ...args: Parameters<ModelProvider["destroyMany"]>
+  ) => Awaitable<readonly string[]>,
+): MakeProvider {
+  return faulty((provider) => ({
+    destroyMany: (ids, guard, now) => destroyMany(provider, ids, guard, now),
+  }));
+}
 
 /** Faults in what is known of a principal. */
 export const LISTS: Faults = {

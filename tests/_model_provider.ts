@@ -75,6 +75,14 @@ export class ModelProvider implements Provider {
     return isMet ? "done" : "refused";
   }
 
+  destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+  ): readonly string[] {
+    return ids.filter((id) => this.destroy(id, guard, now) === "done");
+  }
+
   gc(now: number, limit: number): number {
     this.#checkOpen();
     const dead = [...this.records].filter(([, record]) => !isLive(record, now));

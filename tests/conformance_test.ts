@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { conformance, type MakeProvider } from "../providers/conformance.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import type { Faults } from "./_faulty.ts";
-import { ENDS, GUARDS, LISTS } from "./_faulty_ends.ts";
+import { ENDS, GUARDS, LISTS, MANY } from "./_faulty_ends.ts";
 import { CHANGES, LIVES, TIMES } from "./_faulty_writes.ts";
 import { ModelProvider } from "./_model_provider.ts";
 import { later } from "./_providers.ts";
@@ -15,6 +15,7 @@ const FAULTS: Faults = {
   ...TIMES,
   ...GUARDS,
   ...ENDS,
+  ...MANY,
   ...LISTS,
 };
 
@@ -33,6 +34,14 @@ describe("conformance of the memory provider", () => {
 describe("conformance of a provider that answers later", () => {
   for (const { name, run } of conformance(() => later(new MemoryProvider()))) {
     it(name, run);
+  }
+});
+
+describe("conformance of a provider without destroyMany", () => {
+  const makeProvider = () =>
+    Object.assign(new ModelProvider(), { destroyMany: undefined });
+  for (const { name, run } of conformance(makeProvider as never)) {
+    if (name.includes("destroyMany")) it(name, run);
   }
 });
 
