@@ -16,11 +16,20 @@
  * not wait for the disk; `destroy`, `destroyAll` and `clear` do wait (`FULL`),
  * because a session that was signed out must not come back with the power.
  *
- * Every call but `gc` is synchronous. While another process writes, a call that writes
- * waits for its turn, and so does everything else in this process, for
- * `busyTimeout` at most. The file must be on a disk of the machine itself: locks
- * of network file systems are not to be relied on. In Deno it takes
- * `--allow-read` and `--allow-write` for the file's folder.
+ * Calls answer at once, but for `gc`, for those that end many sessions, and for
+ * those that find the file locked: while another connection writes, a call that
+ * writes stops the process for 10 milliseconds at most, and then waits for
+ * `busyTimeout` at most while everything else goes on. Pages that only read are
+ * not held up.
+ *
+ * Never delete, move or replace the file while a process has it open, nor put
+ * another one in its place beside its old `-wal`. A process whose file has gone
+ * notices with the next `gc` or the next session that ends: from then on its
+ * calls fail, until it is restarted.
+ *
+ * The file must be on a disk of the machine itself: locks of network file systems
+ * are not to be relied on. In Deno it takes `--allow-read` and `--allow-write` for
+ * the file's folder.
  *
  * @example Sessions that outlive the process
  * ```ts
@@ -42,9 +51,11 @@ import { setImmediate } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import { ownOf, ownOptions } from "../core/option_names.ts";
 import type {
+  Awaitable,
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   Provider,
   RemovalObserver,
   ScanPage,
@@ -57,8 +68,9 @@ import type {
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
 import { expiryOf } from "../core/store/record.ts";
+import { checkPatience, inTurns } from "../core/store/turns.ts";
 import { patchOf } from "./sqlite/data.ts";
-import { open, type Opened } from "./sqlite/database.ts";
+import { checkNoTransaction, open, type Opened } from "./sqlite/database.ts";
 import type { Row, SqliteDatabase, SqliteParameter } from "./sqlite/driver.ts";
 import {
   chunked,
@@ -69,6 +81,8 @@ import {
   REFILED_AT_ONCE,
   REMOVED_AT_ONCE,
 } from "./sqlite/due.ts";
+import { lostFile } from "./sqlite/file_watch.ts";
+import { Pace } from "./sqlite/pace.ts";
 import {
   BEFORE_ALL_KEYS,
   corrupt,
@@ -89,6 +103,7 @@ import {
   replaced,
   type Standing,
 } from "./sqlite/statements.ts";
+import { Writes } from "./sqlite/writes.ts";
 
 export type {
   SqliteDatabase,
@@ -107,12 +122,21 @@ export interface SqliteProviderOptions {
    */
   readonly table?: string | undefined;
   /**
-   * How long a call waits, in seconds, while another process writes. Nothing
-   * else runs in this process meanwhile.
+   * How long a call that writes waits, in seconds, while another connection has
+   * the lock. Other work goes on meanwhile, but for the first 10 milliseconds.
    *
-   * @default {5} for a file; a database that was handed in keeps its own
+   * @default {5}
    */
   readonly busyTimeout?: number | undefined;
+  /**
+   * Whether SQLite overwrites what is removed with zeros, so that nothing is left
+   * of a session that has ended: not in the file, and after the next `gc` not in
+   * its log either, unless somebody reads just then. Ending sessions with much
+   * data takes longer. Of a database that was handed in, the log is yours.
+   *
+   * @default {false} for a file; a database that was handed in keeps its own
+   */
+  readonly secureDelete?: boolean | undefined;
 }
 
 /**
@@ -139,13 +163,19 @@ const UNGUARDED = guarded(Object.setPrototypeOf({}, null), false);
  * first. It takes time in the sessions that are due by that index, removes those
  * that have expired and files up to 10,000 of the others anew.
  *
+ * `destroyMany`, `destroyAll` and `clear` end some sessions at a time, as many as
+ * take about 15 milliseconds, and let other work in between.
+ *
  * A table that is dropped meanwhile is made anew by the next call.
  */
 export class SqliteProvider implements Provider {
   readonly #source: Source;
   readonly #table: string;
   readonly #observers = new Set<RemovalObserver>();
+  readonly #writes: Writes;
   #opened: Opened | undefined;
+  /** The file that was lost, if one was. */
+  #lost: string | undefined;
   #isClosed = false;
 
   /**
@@ -153,9 +183,8 @@ export class SqliteProvider implements Provider {
    *
    * @param database The path of a file, `":memory:"`, a URL with the scheme
    * `file:` or `sqlite:`, or a database that is already open. Of that one,
-   * nothing is changed but what the options name, and it is yours to close. No
-   * transaction of yours may be open during a call: a roll-back would undo what
-   * was answered.
+   * nothing is changed but what the options name, and it is yours to close. While
+   * a transaction of yours is open on it, calls that write fail.
    * @throws {TypeError} If the URL, the table's name or an option cannot be
    * used.
    * @throws {RangeError} If `busyTimeout` is negative or too large.
@@ -164,21 +193,33 @@ export class SqliteProvider implements Provider {
     database: string | URL | SqliteDatabase,
     options: SqliteProviderOptions = {},
   ) {
-    const { table = "sessions", busyTimeout } = ownOptions(
+    const { table = "sessions", busyTimeout, secureDelete } = ownOptions(
       "create SqliteProvider",
       options,
-      ["table", "busyTimeout"],
+      ["table", "busyTimeout", "secureDelete"],
     );
     this.#table = checkTable(table);
-    this.#source = toSource(database, busyTimeout);
+    this.#source = toSource(database, { busyTimeout, secureDelete });
+    this.#writes = new Writes(
+      this.#source.busyTimeout,
+      (most, write) => this.#open().stoppedFor(most, write),
+    );
   }
 
   /** {@inheritDoc Provider.create} */
-  create(id: string, record: NewSessionRecord, _now: number): boolean {
+  create(
+    id: string,
+    record: NewSessionRecord,
+    _now: number,
+    patience?: Patience,
+  ): Awaitable<boolean> {
     const own = ownOf(record);
     const parameters = toParameters(own);
-    return this.#open().create
-      .run(...filed(id), expiryOf(own), ...parameters) > 0;
+    return this.#write(
+      ({ create }) =>
+        create.run(...filed(id), expiryOf(own), ...parameters) > 0,
+      patience,
+    );
   }
 
   /** {@inheritDoc Provider.read} */
@@ -193,11 +234,11 @@ export class SqliteProvider implements Provider {
     change: SessionChange,
     guard: Guard,
     now: number,
-  ): UpdateResult {
+    patience?: Patience,
+  ): Awaitable<UpdateResult> {
     const own = ownOf(change);
     const patch = patchOf(own);
     const guards = guarded(ownOf(guard), patch !== undefined);
-    const { updateData, updateAll } = this.#open();
     // The shorter one leaves the indexes alone.
     const isShort = isDataOnly(own);
     const parameters = [
@@ -207,49 +248,92 @@ export class SqliteProvider implements Provider {
       ...live(now),
       ...guards,
     ];
-    const statement = isShort ? updateData : updateAll;
-    return settled("update", id, () => {
-      if (isMerged(id, () => statement.run(...parameters))) return "done";
-      const standing = this.#standing(id, guards, now);
-      if (standing === "unreadable") throw corrupt(id);
-      if (standing === "as-guarded") return undefined;
-      return standing === "absent" ? "gone" : standing;
-    });
+    return this.#write(({ updateData, updateAll }) => {
+      const statement = isShort ? updateData : updateAll;
+      return settled("update", id, () => {
+        if (isMerged(id, () => statement.run(...parameters))) return "done";
+        const standing = this.#standing(id, guards, now);
+        if (standing === "unreadable") throw corrupt(id);
+        if (standing === "as-guarded") return undefined;
+        return standing === "absent" ? "gone" : standing;
+      });
+    }, patience);
   }
 
   /** {@inheritDoc Provider.touch} */
-  touch(id: string, now: number): boolean {
-    const { touch } = this.#open();
-    if (touch.run(now, ...filed(id), ...live(now)) > 0) return true;
-    if (this.#standing(id, UNGUARDED, now) === "unreadable") throw corrupt(id);
-    return false;
+  touch(id: string, now: number, patience?: Patience): Awaitable<boolean> {
+    return this.#write(({ touch }) => {
+      if (touch.run(now, ...filed(id), ...live(now)) > 0) return true;
+      const standing = this.#standing(id, UNGUARDED, now);
+      if (standing === "unreadable") throw corrupt(id);
+      return false;
+    }, patience);
   }
 
   /** {@inheritDoc Provider.destroy} */
-  destroy(id: string, guard: Guard, now: number): DestroyResult {
-    const { destroy } = this.#open();
+  destroy(
+    id: string,
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<DestroyResult> {
     const guards = guarded(ownOf(guard), false);
     const parameters = [...filed(id), ...guards, ...live(now)];
-    return settled("destroy", id, () => {
-      const row = this.#durably(() => destroy.get(...parameters));
-      if (row !== undefined) return row[0] ? "done" : "absent";
-      const standing = this.#standing(id, guards, now);
-      if (standing === "absent") return "absent";
-      const isRefused = standing === "gone" || standing === "conflict";
-      return isRefused ? "refused" : undefined;
-    });
+    return this.#end(({ destroy }) =>
+      settled("destroy", id, () => {
+        const row = destroy.get(...parameters);
+        if (row !== undefined) return row[0] ? "done" : "absent";
+        const standing = this.#standing(id, guards, now);
+        if (standing === "absent") return "absent";
+        const isRefused = standing === "gone" || standing === "conflict";
+        return isRefused ? "refused" : undefined;
+      }), patience);
+  }
+
+  /**
+   * {@inheritDoc Provider.destroyMany}
+   *
+   * Answers at once for up to 100.
+   */
+  destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Awaitable<readonly string[]> {
+    const parameters = [...guarded(ownOf(guard), false), ...live(now)];
+    const ended: string[] = [];
+    const pace = new Pace();
+    let at = 0;
+    const turn = () => {
+      const some = ids.slice(at, at + pace.size);
+      at += some.length;
+      const keys = `[${some.map(keyOf).join()}]`;
+      const end = ({ destroyMany }: Opened) => {
+        const rows = pace.measure(() =>
+          destroyMany.all(keys, JSON.stringify(some), ...parameters)
+        );
+        for (const [id, isLive] of rows) if (isLive) ended.push(String(id));
+        return at < ids.length;
+      };
+      return this.#end(end, patience);
+    };
+    return inTurns({ turn, answer: () => ended }, patience);
   }
 
   /**
    * {@inheritDoc Provider.gc}
    *
-   * The only call that answers later: it looks at some sessions at a time, and
-   * has the log written back to the file in turns of its own, so that other
-   * requests are served in between. It writes only if there is something to
-   * remove or to file anew.
+   * Looks at some sessions at a time, and has the log written back to the file in
+   * turns of its own, so that other requests are served in between. It writes
+   * only if there is something to remove or to file anew.
    */
-  async gc(now: number, limit: number): Promise<number> {
-    this.#open();
+  async gc(
+    now: number,
+    limit: number,
+    patience?: Patience,
+  ): Promise<number> {
+    this.#checkFile(this.#open());
     let removed = 0;
     let refiled = 0;
     let due: readonly Due[] = [];
@@ -258,16 +342,17 @@ export class SqliteProvider implements Provider {
       const expired = keysOf(due, "expired").slice(0, limit - removed);
       const kept = keysOf(due, "live").slice(0, MOST_REFILED - refiled);
       for (const keys of chunked(expired, REMOVED_AT_ONCE)) {
-        removed += this.#remove(keys, now);
-        await setImmediate();
+        removed += await this.#remove(keys, now, patience);
+        await rest(patience);
       }
       for (const keys of chunked(kept, REFILED_AT_ONCE)) {
-        refiled += this.#refile(keys, now);
-        await setImmediate();
+        refiled += await this.#refile(keys, now, patience);
+        await rest(patience);
       }
       if (expired.length + kept.length > 0) this.#checkpoint();
-      await setImmediate();
+      await rest(patience);
     } while (due.length === DUE_AT_ONCE && removed < limit);
+    this.#empty();
     return removed;
   }
 
@@ -283,18 +368,33 @@ export class SqliteProvider implements Provider {
     return { sessions, unreadable };
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
-  destroyAll(principal: string, except?: string): number {
-    const { destroyAll } = this.#open();
-    return this.#durably(() =>
-      destroyAll.run(toText(principal), except ?? null)
+  /**
+   * {@inheritDoc Provider.destroyAll}
+   *
+   * Answers at once for up to 99.
+   */
+  destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Awaitable<number> {
+    const whose = [toText(principal), except ?? null];
+    return this.#endFrom(
+      ({ destroyAll }, after, most) => destroyAll.all(...whose, after, most),
+      patience,
     );
   }
 
-  /** {@inheritDoc Provider.clear} */
-  clear(): number {
-    const { clear } = this.#open();
-    return this.#durably(() => clear.run());
+  /**
+   * {@inheritDoc Provider.clear}
+   *
+   * Answers at once for up to 99.
+   */
+  clear(patience?: Patience): Awaitable<number> {
+    return this.#endFrom(
+      ({ clear }, after, most) => clear.all(after, most),
+      patience,
+    );
   }
 
   /** {@inheritDoc Provider.scan} */
@@ -336,9 +436,14 @@ export class SqliteProvider implements Provider {
     return rows as unknown as readonly Due[];
   }
 
-  /** Removes those that are still expired. */
-  #remove(keys: string, now: number): number {
-    const rows = this.#opened?.gc.all(keys, now) ?? [];
+  /** Removes those that are still expired; none once closed. */
+  async #remove(
+    keys: string,
+    now: number,
+    patience: Patience | undefined,
+  ): Promise<number> {
+    if (this.#isClosed) return 0;
+    const rows = await this.#write(({ gc }) => gc.all(keys, now), patience);
     for (const [id] of rows) {
       for (const observer of this.#observers) observer("expired", String(id));
     }
@@ -346,12 +451,85 @@ export class SqliteProvider implements Provider {
   }
 
   /** Files those that are still live under their present deadline. */
-  #refile(keys: string, now: number): number {
-    return this.#opened?.refile.run(keys, now) ?? 0;
+  async #refile(
+    keys: string,
+    now: number,
+    patience: Patience | undefined,
+  ): Promise<number> {
+    if (this.#isClosed) return 0;
+    return await this.#write(({ refile }) => refile.run(keys, now), patience);
   }
 
   #checkpoint(): void {
     this.#opened?.log?.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  /** Empties the log, which holds what was removed from the file. */
+  #empty(): void {
+    if (!this.#source.secureDelete || this.#isClosed) return;
+    // Whoever reads or writes just then is not waited for.
+    const { log, stoppedFor } = this.#open();
+    stoppedFor(0, () => log?.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+  }
+
+  /**
+   * Ends sessions in the order of their keys, some at a time, so that it comes to
+   * an end whoever signs in meanwhile.
+   *
+   * @param end Ends at most so many after a key, and answers their keys.
+   */
+  #endFrom(
+    end: (opened: Opened, after: bigint, most: number) => readonly Row[],
+    patience: Patience | undefined,
+  ): Awaitable<number> {
+    const pace = new Pace();
+    let after = BEFORE_ALL_KEYS;
+    let ended = 0;
+    const turn = () =>
+      this.#end((opened) => {
+        const most = pace.size;
+        const rows = pace.measure(() => end(opened, after, most));
+        for (const [text] of rows) {
+          const key = BigInt(text as string);
+          if (key > after) after = key;
+        }
+        ended += rows.length;
+        return rows.length === most;
+      }, patience);
+    return inTurns({ turn, answer: () => ended }, patience);
+  }
+
+  /** A write that waits for the lock if somebody else has it. */
+  #write<T>(
+    write: (opened: Opened) => T,
+    patience: Patience | undefined,
+  ): Awaitable<T> {
+    return this.#writes.run(() => {
+      const opened = this.#open();
+      if (opened.given !== undefined) checkNoTransaction(opened.given);
+      return write(opened);
+    }, patience);
+  }
+
+  /** A write that ends sessions, in the file that others see, for good. */
+  #end<T>(
+    end: (opened: Opened) => T,
+    patience: Patience | undefined,
+  ): Awaitable<T> {
+    return this.#write((opened) => {
+      this.#checkFile(opened);
+      return durably(opened, end);
+    }, patience);
+  }
+
+  /** @throws {SessionError} If its file is not where it was. */
+  #checkFile({ watch, file }: Opened): void {
+    if (watch === undefined || watch.isThere) return;
+    this.#lost = watch.path;
+    this.#opened = undefined;
+    // SQLite leaves a log alone that is no longer beside its file.
+    file?.close();
+    throw lostFile(watch.path);
   }
 
   #open(): Opened {
@@ -362,6 +540,7 @@ export class SqliteProvider implements Provider {
         "Cannot use SqliteProvider: it is closed",
       );
     }
+    if (this.#lost !== undefined) throw lostFile(this.#lost);
     return this.#opened = open(this.#source, this.#table);
   }
 
@@ -375,18 +554,25 @@ export class SqliteProvider implements Provider {
     const row = standing.get(...live(now), ...guards, ...filed(id));
     return (row?.[0] ?? "absent") as Standing;
   }
+}
 
-  /** Has the disk confirm what `run` writes; see the module's comment. */
-  #durably<T>(run: () => T): T {
-    const log = this.#opened?.log;
-    if (log === undefined) return run();
-    log.exec("PRAGMA synchronous = FULL");
-    try {
-      return run();
-    } finally {
-      log.exec("PRAGMA synchronous = NORMAL");
-    }
+/** Has the disk confirm what is written; see the module's comment. */
+function durably<T>(opened: Opened, write: (opened: Opened) => T): T {
+  const { log } = opened;
+  if (log === undefined) return write(opened);
+  log.exec("PRAGMA synchronous = FULL");
+  try {
+    return write(opened);
+  } finally {
+    log.exec("PRAGMA synchronous = NORMAL");
   }
+}
+
+/** Lets other work in. */
+async function rest(patience: Patience | undefined): Promise<void> {
+  patience?.extend();
+  await setImmediate();
+  checkPatience(patience);
 }
 
 /** Tries until a statement has changed the row or told why it must not. */
@@ -431,9 +617,15 @@ function fromUrl(url: URL | undefined): SqliteProvider {
   const path = pathOf(url ?? new URL("sqlite:"));
   const options = Array.from(
     url?.searchParams ?? [],
-    ([name, value]) => [name, name === "busyTimeout" ? Number(value) : value],
+    ([name, text]) => [name, valueOf(name, text)],
   );
   return new SqliteProvider(path, Object.fromEntries(options));
+}
+
+function valueOf(name: string, text: string): unknown {
+  if (name === "busyTimeout") return Number(text);
+  const isFlag = name === "secureDelete" && /^(true|false)$/.test(text);
+  return isFlag ? text === "true" : text;
 }
 
 register("sqlite", fromUrl);

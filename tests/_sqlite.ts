@@ -83,7 +83,9 @@ export function create(
     data: makeData(Object.entries(data)),
     ...options,
   });
-  return provider.create(id, record, START);
+  const isCreated = provider.create(id, record, START);
+  if (typeof isCreated === "boolean") return isCreated;
+  throw new Error("create() did not answer at once");
 }
 
 /** A change that sets keys. */

@@ -15,32 +15,34 @@ const guard = { family: makeFamily("secret") };
 const provider = new SqliteProvider(file, { busyTimeout: 20 });
 
 // Of several processes one creates the session; they all open a new file.
-provider.create(id, makeRecord({ data: makeData([["count", 0]]) }), START);
-if (mode === "count") count(Number(times));
-else write();
+const record = makeRecord({ data: makeData([["count", 0]]) });
+await provider.create(id, record, START);
+if (mode === "count") await count(Number(times));
+else await write();
 provider.close();
 
-function count(times: number): void {
+async function count(times: number): Promise<void> {
   let left = times;
-  while (left > 0) if (increment()) left--;
+  while (left > 0) if (await increment()) left--;
 }
 
-function increment(): boolean {
+async function increment(): Promise<boolean> {
   const record = provider.read(id, START);
   if (record === undefined) throw new Error("The session is gone");
   const { data, version } = record;
   const set = makeData([["count", Number(data["count"]) + 1]]);
-  return provider.update(
+  const result = await provider.update(
     id,
     { set },
     { ...guard, version },
     START,
-  ) === "done";
+  );
+  return result === "done";
 }
 
-function write(): void {
+async function write(): Promise<never> {
   for (;;) {
-    if (!increment()) throw new Error("Somebody else writes");
+    if (!await increment()) throw new Error("Somebody else writes");
     writeSync(1, `${provider.read(id, START)?.data["count"]}\n`);
   }
 }

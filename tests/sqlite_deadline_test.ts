@@ -327,11 +327,10 @@ async function withLiveDue(count: number) {
   const database = new DatabaseSync(":memory:");
   const provider = new SqliteProvider(database);
   await provider.gc(START, 1);
-  database.exec("BEGIN");
   for (let index = 0; index < count; index++) {
     create(provider, makeId(1_000_000 + index));
   }
-  database.exec(`UPDATE sessions SET accessed_at = ${START + HOUR}; COMMIT`);
+  database.exec(`UPDATE sessions SET accessed_at = ${START + HOUR}`);
   return { provider, database };
 }
 

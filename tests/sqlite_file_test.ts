@@ -231,14 +231,6 @@ describe("SqliteProvider and a database that was handed in", () => {
     closeAll(provider, database);
   });
 
-  it("waits for as long as it is told to", () => {
-    const database = new DatabaseSync(":memory:");
-    const provider = new SqliteProvider(database, { busyTimeout: 1.5 });
-    provider.read(A, START);
-    assertEquals(pragma(database, "busy_timeout"), 1500);
-    closeAll(provider, database);
-  });
-
   it("gets no session under a table's name in another case", () => {
     const database = new DatabaseSync(":memory:");
     const one = new SqliteProvider(database, { table: "visits" });

@@ -74,11 +74,16 @@ class Watched implements SqliteDatabase {
     };
   }
 
-  /** The statements that a call executes, by their first words. */
+  /**
+   * The statements that a call executes, by their first words, but for those that
+   * set how long it waits for the lock.
+   */
   during(call: () => unknown): string[] {
     this.executed.length = 0;
     call();
-    return this.executed.map((sql) => sql.split(/\s/)[0] ?? "");
+    return this.executed
+      .filter((sql) => !sql.startsWith("PRAGMA busy_timeout"))
+      .map((sql) => sql.split(/\s/)[0] ?? "");
   }
 
   #note(sql: string): void {

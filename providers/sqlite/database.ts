@@ -8,8 +8,10 @@ import type {
   SqliteParameter,
   SqliteStatement,
 } from "./driver.ts";
+import { FileWatch } from "./file_watch.ts";
 import { SCHEMA_TABLE, type Source } from "./source.ts";
-import { STATEMENTS, TABLE } from "./statements.ts";
+import { READS, STATEMENTS, TABLE } from "./statements.ts";
+import { isLocked, STOPPED } from "./writes.ts";
 
 /** A database whose table is there, with every statement prepared. */
 export interface Opened extends Statements {
@@ -17,7 +19,16 @@ export interface Opened extends Statements {
   readonly file: DatabaseSync | undefined;
   /** The same, if it has a write-ahead log. */
   readonly log: DatabaseSync | undefined;
+  /** The database, if it was handed in. */
+  readonly given: SqliteDatabase | undefined;
+  /** Makes a call that stops the process for the lock for as long as is said. */
+  readonly stoppedFor: Stopped;
+  /** Where its file is, if it has one. */
+  readonly watch: FileWatch | undefined;
 }
+
+/** @param most How long, in milliseconds. */
+type Stopped = <T>(most: number, call: () => T) => T;
 
 type Statements = {
   readonly [name in keyof typeof STATEMENTS]: Statement;
@@ -29,22 +40,37 @@ type Statements = {
  */
 const CHECKPOINT_PAGES = 250;
 
+/**
+ * To how many bytes the log shrinks when it begins anew, after somebody read for
+ * so long that it could not: four times what it has by `CHECKPOINT_PAGES`, so
+ * that no busy moment has the file system give room back and take it again.
+ */
+const LOG_BYTES = 4 * CHECKPOINT_PAGES * 4096;
+
 /** The most memory that pages of the file take in a provider. */
 const CACHE_KIB = 16_384;
 
 /** The version of the tables that this file makes and understands. */
 const SCHEMA_VERSION = 3;
 
+/** What a statement does that cannot be executed as things are. */
+interface Remedies {
+  /** Makes the table, which somebody has dropped. */
+  readonly makeTable: () => void;
+  /** Makes a call that waits for the lock, if it may stop the process for that. */
+  readonly wait: (<T>(call: () => T) => T) | undefined;
+}
+
 /** A prepared statement that makes its table anew if somebody has dropped it. */
 export class Statement {
   readonly #prepared: SqliteStatement;
-  readonly #makeTable: () => void;
+  readonly #remedies: Remedies;
 
-  constructor(prepared: SqliteStatement, makeTable: () => void) {
+  constructor(prepared: SqliteStatement, remedies: Remedies) {
     // Objects take longer to make than arrays; not every driver has the choice.
     prepared.setReturnArrays?.(true);
     this.#prepared = prepared;
-    this.#makeTable = makeTable;
+    this.#remedies = remedies;
   }
 
   /** How many rows it changed. */
@@ -67,8 +93,10 @@ export class Statement {
     try {
       return call();
     } catch (error) {
+      const { wait, makeTable } = this.#remedies;
+      if (wait !== undefined && isLocked(error)) return wait(call);
       if (!says(error, "no such table")) throw error;
-      this.#makeTable();
+      makeTable();
       return call();
     }
   }
@@ -81,37 +109,108 @@ function toRow(row: unknown): Row {
 /**
  * Opens a database, and makes its table if it is not there.
  *
- * @throws {SessionError} If the table is of another version.
+ * @throws {SessionError} If the table is of another version, or if it has to be
+ * made while the application has a transaction open.
  */
 export function open(source: Source, table: string): Opened {
-  if (source.kind === "database") {
-    const { database, busyTimeout } = source;
-    if (busyTimeout !== undefined) setBusyTimeout(database, busyTimeout);
-    makeTable(database, table);
-    return { ...prepare(database, table), file: undefined, log: undefined };
+  const { path, database: given, busyTimeout, secureDelete } = source;
+  if (given !== undefined) {
+    if (secureDelete !== undefined) setSecureDelete(given, secureDelete);
+    makeTable(given, table);
+    const statements = prepare(given, table, undefined);
+    const watch = FileWatch.of(given);
+    const none = { file: undefined, log: undefined };
+    return { ...statements, ...none, stoppedFor: lent(given), given, watch };
   }
-  const { path, busyTimeout } = source;
   makePrivate(path);
   const file = new DatabaseSync(path);
   try {
-    setBusyTimeout(file, busyTimeout);
+    setBusyTimeout(file, busyTimeout * 1000);
     const log = hasLog(file, busyTimeout) ? file : undefined;
     if (log !== undefined) tune(log);
+    if (secureDelete !== undefined) setSecureDelete(file, secureDelete);
     makeTable(file, table);
-    return { ...prepare(file, table), file, log };
+    const watch = FileWatch.of(file, path);
+    const longest = busyTimeout * 1000;
+    const stoppedFor = log === undefined ? asItIs : stopping(log, longest);
+    const statements = prepare(
+      file,
+      table,
+      (call) => stoppedFor(longest, call),
+    );
+    return { ...statements, file, log, watch, stoppedFor, given: undefined };
   } catch (error) {
     file.close();
     throw error;
   }
 }
 
-function prepare(database: SqliteDatabase, table: string): Statements {
+/**
+ * Has the lock stop the process for a moment only, and for longer where a call
+ * cannot wait otherwise. That is a read: no lock is in its way but while another
+ * process sets the log right after a crash.
+ */
+function stopping(log: DatabaseSync, longest: number): Stopped {
+  const usual = Math.min(longest, STOPPED);
+  setBusyTimeout(log, usual);
+  return (most, call) => {
+    if (most === usual) return call();
+    setBusyTimeout(log, most);
+    try {
+      return call();
+    } finally {
+      setBusyTimeout(log, usual);
+    }
+  };
+}
+
+/** The same for a database whose busy timeout is the application's. */
+function lent(database: SqliteDatabase): Stopped {
+  const usual = database.prepare("PRAGMA busy_timeout");
+  return (most, call) => {
+    const [before] = Object.values(usual.get() as object);
+    setBusyTimeout(database, most);
+    try {
+      return call();
+    } finally {
+      setBusyTimeout(database, Number(before));
+    }
+  };
+}
+
+/** The same for a file without a log, where reads wait for locks too. */
+const asItIs: Stopped = (_most, call) => call();
+
+function prepare(
+  database: SqliteDatabase,
+  table: string,
+  wait: Remedies["wait"],
+): Statements {
   const again = () => makeTable(database, table);
   const statements = Object.entries(STATEMENTS).map(([name, sql]) => {
     const prepared = database.prepare(sql.replaceAll("@", table));
-    return [name, new Statement(prepared, again)];
+    const remedies = {
+      makeTable: again,
+      wait: READS.has(name) ? wait : undefined,
+    };
+    return [name, new Statement(prepared, remedies)];
   });
   return Object.fromEntries(statements) as Statements;
+}
+
+/**
+ * Keeps sessions out of the application's transaction: its end would undo what
+ * was answered, or hold up every other request.
+ *
+ * @throws {SessionError} If one is open, as far as the driver says so.
+ */
+export function checkNoTransaction(database: SqliteDatabase): void {
+  const isOpen = database.isTransaction ?? database.inTransaction ?? false;
+  if (!isOpen) return;
+  throw new SessionError(
+    "store-failed",
+    "Cannot write sessions to SQLite: a transaction of the application is open on the same connection: end it before a session is written, or give SqliteProvider a connection of its own",
+  );
 }
 
 /** Makes a new file one that only its owner reads, as what it holds asks for. */
@@ -126,8 +225,13 @@ function makePrivate(path: string): void {
   }
 }
 
-function setBusyTimeout(database: SqliteDatabase, seconds: number): void {
-  database.exec(`PRAGMA busy_timeout = ${Math.round(seconds * 1000)}`);
+/** @param timeout In milliseconds. */
+function setBusyTimeout(database: SqliteDatabase, timeout: number): void {
+  database.exec(`PRAGMA busy_timeout = ${Math.round(timeout)}`);
+}
+
+function setSecureDelete(database: SqliteDatabase, isOn: boolean): void {
+  database.exec(`PRAGMA secure_delete = ${isOn ? "ON" : "OFF"}`);
 }
 
 /** Whether the file has a write-ahead log, after an attempt to give it one. */
@@ -148,6 +252,7 @@ function tune(log: DatabaseSync): void {
   log.exec(
     `PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+    PRAGMA journal_size_limit = ${LOG_BYTES};
     PRAGMA cache_size = -${CACHE_KIB}`,
   );
 }
@@ -158,6 +263,9 @@ function says(error: unknown, text: string): boolean {
 
 /** Makes the table if it is not there, and refuses one that it does not know. */
 function makeTable(database: SqliteDatabase, table: string): void {
+  // Mostly it is there, and to see that takes no lock.
+  if (isMade(database, table)) return;
+  checkNoTransaction(database);
   database.exec("BEGIN IMMEDIATE");
   try {
     database.exec(
@@ -166,16 +274,20 @@ function makeTable(database: SqliteDatabase, table: string): void {
         version INTEGER NOT NULL
       ) STRICT`,
     );
-    const version = schemaVersion(database, table);
-    if (version !== undefined) checkVersion(version, table);
-    if (version === undefined || !isThere(database, table)) {
-      create(database, table);
-    }
+    if (!isMade(database, table)) create(database, table);
     database.exec("COMMIT");
   } catch (error) {
     rollBack(database);
     throw error;
   }
+}
+
+function isMade(database: SqliteDatabase, table: string): boolean {
+  if (!isThere(database, SCHEMA_TABLE)) return false;
+  const version = schemaVersion(database, table);
+  if (version === undefined) return false;
+  checkVersion(version, table);
+  return isThere(database, table);
 }
 
 function schemaVersion(

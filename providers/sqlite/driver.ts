@@ -26,6 +26,10 @@ export interface SqliteDatabase {
   exec(sql: string): unknown;
   /** Prepares one statement. */
   prepare(sql: string): SqliteStatement;
+  /** Whether a transaction is open, as `node:sqlite` says it. */
+  readonly isTransaction?: boolean | undefined;
+  /** Whether a transaction is open, as `bun:sqlite` says it. */
+  readonly inTransaction?: boolean | undefined;
 }
 
 /** The columns of a row in the order in which they were asked for. */

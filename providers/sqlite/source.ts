@@ -2,20 +2,33 @@
 import { fileURLToPath } from "node:url";
 import type { SqliteDatabase } from "./driver.ts";
 
-/** A database, and how long to wait for it in seconds. */
+/** A database, and how to use it. */
 export type Source =
-  | {
-    readonly kind: "file";
+  | Settings & {
+    /** What to open. */
     readonly path: string;
-    readonly busyTimeout: number;
+    readonly database: undefined;
   }
-  | {
-    readonly kind: "database";
+  | Settings & {
+    /** What was handed in. */
     readonly database: SqliteDatabase;
-    readonly busyTimeout: number | undefined;
+    readonly path: undefined;
   };
 
-/** How long to wait for a file, unless told. */
+/** How to use a database. */
+interface Settings {
+  /** How long a write waits for the lock, in seconds. */
+  readonly busyTimeout: number;
+  /** Whether what is removed is overwritten; `undefined` leaves it as it is. */
+  readonly secureDelete: boolean | undefined;
+}
+
+/** Settings as they are given. */
+type Options = {
+  readonly [Name in keyof Settings]: Settings[Name] | undefined;
+};
+
+/** How long to wait for the lock unless told, in seconds. */
 const BUSY_TIMEOUT = 5;
 
 /** The longest time to wait for a lock, in seconds: 2^31 - 1 ms. */
@@ -27,21 +40,26 @@ export const SCHEMA_TABLE = "cloakroom_session_schema";
 /**
  * The database that somebody named or handed in.
  *
- * @throws {TypeError} If its URL cannot be used, or the time is no number.
+ * @throws {TypeError} If its URL or an option cannot be used.
  * @throws {RangeError} If the time is negative or too large.
  */
 export function toSource(
   database: string | URL | SqliteDatabase,
-  busyTimeout: number | undefined,
+  { busyTimeout = BUSY_TIMEOUT, secureDelete }: Options,
 ): Source {
-  if (busyTimeout !== undefined) checkBusyTimeout(busyTimeout);
+  checkBusyTimeout(busyTimeout);
+  checkSecureDelete(secureDelete);
+  const settings = { busyTimeout, secureDelete };
   return typeof database === "object" && !(database instanceof URL)
-    ? { kind: "database", database, busyTimeout }
-    : {
-      kind: "file",
-      path: toPath(database),
-      busyTimeout: busyTimeout ?? BUSY_TIMEOUT,
-    };
+    ? { database, path: undefined, ...settings }
+    : { database: undefined, path: toPath(database), ...settings };
+}
+
+function checkSecureDelete(value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(
+    `Cannot create SqliteProvider: secureDelete must be true or false: received ${typeof value}`,
+  );
 }
 
 function checkBusyTimeout(seconds: number): void {

@@ -247,6 +247,9 @@ function replacement(
 /** Takes keys as an array in JSON, since there may be any number of them. */
 const CHOSEN = "WHERE key IN (SELECT value FROM json_each(?))";
 
+/** Takes the key to begin after, and how many. */
+const NEXT = "key > ? ORDER BY key LIMIT ?";
+
 /** Why a call changed nothing. */
 export type Standing =
   | "absent"
@@ -268,6 +271,9 @@ export const STATEMENTS = {
     WHERE ${FILED} AND ${LIVE}`,
   destroy: `DELETE FROM "@" WHERE ${FILED} AND ${GUARDED}
     RETURNING ${PRESENT}`,
+  destroyMany: `DELETE FROM "@" ${CHOSEN}
+    AND id IN (SELECT value FROM json_each(?)) AND ${GUARDED}
+    RETURNING id, ${PRESENT}`,
   standing: `SELECT CASE
     WHEN NOT ${PRESENT} THEN 'absent'
     WHEN NOT (${IS_SAME}) THEN 'gone'
@@ -284,6 +290,19 @@ export const STATEMENTS = {
     WHERE principal = ? AND ${PRESENT}`,
   scan: `SELECT ${RECORD_COLUMNS}, id FROM "@"
     WHERE key > ? AND ${PRESENT} ORDER BY key LIMIT ?`,
-  destroyAll: `DELETE FROM "@" WHERE principal = ? AND id IS NOT ?`,
-  clear: `DELETE FROM "@"`,
+  destroyAll: `DELETE FROM "@" WHERE key IN (
+      SELECT key FROM "@" WHERE principal = ? AND id IS NOT ? AND ${NEXT}
+    ) RETURNING CAST(key AS TEXT)`,
+  clear: `DELETE FROM "@" WHERE key IN (
+      SELECT key FROM "@" WHERE ${NEXT}
+    ) RETURNING CAST(key AS TEXT)`,
 } as const;
+
+/** The statements that change nothing. */
+export const READS: ReadonlySet<string> = new Set<keyof typeof STATEMENTS>([
+  "read",
+  "standing",
+  "due",
+  "list",
+  "scan",
+]);
