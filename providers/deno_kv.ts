@@ -45,6 +45,7 @@ import type {
   DestroyResult,
   Guard,
   NewSessionRecord,
+  Patience,
   Provider,
   ScanPage,
   SessionChange,
@@ -61,6 +62,7 @@ import {
   summaryOf,
   toRecord,
 } from "../core/store/record.ts";
+import { checkPatience } from "../core/store/turns.ts";
 import { KEPT_LENGTH, mintWriteId } from "../core/store/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
@@ -89,7 +91,13 @@ import {
 } from "./deno_kv/record.ts";
 import { repeated } from "./deno_kv/repeated.ts";
 import { checkPrefix, readUrl } from "./deno_kv/source.ts";
-import { type Planner, said, write } from "./deno_kv/write.ts";
+import {
+  type Plan,
+  type Planner,
+  said,
+  type Target,
+  write,
+} from "./deno_kv/write.ts";
 
 export type {
   DenoKv,
@@ -112,6 +120,9 @@ export interface DenoKvProviderOptions {
 /** How many sessions go into one atomic write of `clear`, two keys for each. */
 const CLEAR_BATCH = 100;
 
+/** How many sessions are ended at the same time, each by a write of its own. */
+const TOGETHER = 10;
+
 /**
  * Sessions in Deno KV, one key each, and one more in an index for each that has
  * a principal. Where a write needs both, they are one atomic operation. An entry
@@ -119,21 +130,26 @@ const CLEAR_BATCH = 100;
  * written, for as long again or an hour, whichever is more, and for another day,
  * because clocks differ: so it need not be written each time. One whose record is
  * no longer there is removed by the next `list` or `destroyAll`, which read the
- * records of all entries, 500 at a time.
+ * records of all entries, a hundred at a time. The database hands out a value as
+ * a whole, but the data in it is left as bytes there.
  *
  * Every write is checked against the versionstamp of the record that it was
  * worked out from, and goes around again if that has changed. A record that was
  * read shortly before is tried first, so that a request which reads and writes
  * costs two round trips.
  *
- * `destroyAll` ends a hundred sessions in one atomic operation, or each by itself
- * where one of them changes in that moment.
+ * `destroyMany`, `destroyAll` and `clear` end a hundred sessions in one atomic
+ * operation, one after another, so that other requests come in between. Where one
+ * of the hundred changes in that moment, each is ended by itself.
  *
  * The client of a remote database may send a write again whose answer was lost:
  * each of a session's last four writes is known again and not done twice. Of an
  * end that was lost nothing is left to know it by, because ending leaves nothing
- * in the store: `destroy` may answer `"absent"` then, and `destroyAll` count too
- * few. The sessions have ended all the same.
+ * in the store: `destroy` may answer `"absent"` then, and `destroyMany` and
+ * `destroyAll` name too few. The sessions have ended all the same.
+ *
+ * A call that was given up writes nothing any more, unless the write was on its
+ * way already.
  *
  * The record's own fields decide whether it is there. Deno KV removes it at some
  * time after, so `gc` has nothing to do and answers 0.
@@ -175,11 +191,13 @@ export class DenoKvProvider implements Provider {
     id: string,
     record: NewSessionRecord,
     now: number,
+    patience?: Patience,
   ): Promise<boolean> {
     const after = toRecord(record, 1);
     const data = dataBytes(after.data);
     const writeId = mintWriteId();
-    return await this.#write(id, ABSENT, writeId, (entry, wasRefused) => {
+    const target = { id, guess: ABSENT, writeId, patience };
+    return await this.#write(target, (entry, wasRefused) => {
       // Nobody else has this id: what is gone was this session, and has ended.
       if (wasRefused && entry.versionstamp === null) return said(true);
       if (readLive(id, entry, now) !== undefined) return said(false);
@@ -211,10 +229,12 @@ export class DenoKvProvider implements Provider {
     change: SessionChange,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<UpdateResult> {
     const writeId = mintWriteId();
     const guess = this.#recent.recall(id);
-    return await this.#write<UpdateResult>(id, guess, writeId, (entry) => {
+    const target = { id, guess, writeId, patience };
+    return await this.#write<UpdateResult>(target, (entry) => {
       const stored = readLive(id, entry, now);
       if (stored === undefined) return said("gone");
       const { header, fields: before } = stored;
@@ -227,10 +247,15 @@ export class DenoKvProvider implements Provider {
   }
 
   /** {@inheritDoc Provider.touch} */
-  async touch(id: string, now: number): Promise<boolean> {
+  async touch(
+    id: string,
+    now: number,
+    patience?: Patience,
+  ): Promise<boolean> {
     const guess = this.#recent.recall(id);
     const writeId = undefined;
-    return await this.#write(id, guess, writeId, (entry) => {
+    const target = { id, guess, writeId, patience };
+    return await this.#write(target, (entry) => {
       const stored = readLive(id, entry, now);
       if (stored === undefined) return said(false);
       const { header, fields: before, data } = stored;
@@ -246,17 +271,36 @@ export class DenoKvProvider implements Provider {
     id: string,
     guard: Guard,
     now: number,
+    patience?: Patience,
   ): Promise<DestroyResult> {
     const guess = this.#recent.recall(id);
-    return await this.#write<DestroyResult>(id, guess, undefined, (entry) => {
-      const stored = readStored(entry);
-      if (stored === undefined) return said("absent");
-      const isAbsent = isOver(stored, now);
-      if (!isMet(stored, guard)) return said(isAbsent ? "absent" : "refused");
-      const puts = this.#removals(id, stored.fields.principal);
-      // By another machine's clock it may still have some time to live.
-      return { answer: isAbsent ? "absent" : "done", puts };
-    });
+    const target = { id, guess, writeId: undefined, patience };
+    return await this.#write(
+      target,
+      (entry) => this.#endOf(entry, id, guard, now),
+    );
+  }
+
+  /** {@inheritDoc Provider.destroyMany} */
+  async destroyMany(
+    ids: readonly string[],
+    guard: Guard,
+    now: number,
+    patience?: Patience,
+  ): Promise<readonly string[]> {
+    const ended: string[] = [];
+    const kv = await this.#connection.open();
+    for (const some of inParts([...new Set(ids)], MAX_CHECKS)) {
+      checkPatience(patience);
+      const entries = await this.#index.recordsAt(kv, some);
+      const plan = (entry: Version, id: string) => {
+        const { answer, puts } = this.#endOf(entry, id, guard, now);
+        return { answer: answer === "done", puts };
+      };
+      ended.push(...await this.#endAll(kv, entries, plan, patience));
+      patience?.extend();
+    }
+    return ended;
   }
 
   /**
@@ -289,25 +333,30 @@ export class DenoKvProvider implements Provider {
   }
 
   /** {@inheritDoc Provider.destroyAll} */
-  async destroyAll(principal: string, except?: string): Promise<number> {
+  async destroyAll(
+    principal: string,
+    except?: string,
+    patience?: Patience,
+  ): Promise<number> {
     let count = 0;
     const kv = await this.#connection.open();
-    for await (const entries of this.#index.recordsOf(kv, principal)) {
-      const theirs = entries.filter((entry) => {
-        const stored = readStored(entry);
-        return stored !== undefined && isTheirs(stored, principal) &&
-          idOf(entry) !== except;
-      });
-      const ending = inParts(theirs, MAX_CHECKS).map((some) =>
-        this.#endAll(kv, some, principal)
-      );
-      for (const ended of await Promise.all(ending)) count += ended;
+    const plan = (entry: Version, id: string) => {
+      const stored = readStored(entry);
+      const isMeant = stored !== undefined && id !== except &&
+        isTheirs(stored, principal);
+      return isMeant
+        ? { answer: true, puts: this.#removals(id, principal) }
+        : said(false);
+    };
+    const all = this.#index.recordsOf(kv, principal, patience);
+    for await (const entries of all) {
+      count += (await this.#endAll(kv, entries, plan, patience)).length;
     }
     return count;
   }
 
   /** {@inheritDoc Provider.clear} */
-  async clear(): Promise<number> {
+  async clear(patience?: Patience): Promise<number> {
     const kv = await this.#connection.open();
     let count = 0;
     let cursor: string | undefined;
@@ -323,9 +372,10 @@ export class DenoKvProvider implements Provider {
       );
       await repeated(async () => {
         return { answer: await withPuts(kv.atomic(), removals).commit() };
-      });
+      }, { patience });
       count += entries.length;
       cursor = page.next;
+      patience?.extend();
     } while (cursor !== undefined);
     return count;
   }
@@ -360,54 +410,85 @@ export class DenoKvProvider implements Provider {
   }
 
   async #write<T>(
-    id: string,
-    guess: Version | undefined,
-    writeId: string | undefined,
+    target: Omit<Target, "key">,
     planFor: Planner<T>,
   ): Promise<T> {
     const kv = await this.#connection.open();
-    const key = this.#keys.record(id);
-    return await write(kv, { id, key, guess, writeId }, planFor);
+    const key = this.#keys.record(target.id);
+    return await write(kv, { ...target, key }, planFor);
+  }
+
+  /** How `destroy` answers, and what it removes. */
+  #endOf(
+    entry: Version,
+    id: string,
+    guard: Guard,
+    now: number,
+  ): Plan<DestroyResult> {
+    const stored = readStored(entry);
+    if (stored === undefined) return said("absent");
+    const isAbsent = isOver(stored, now);
+    if (!isMet(stored, guard)) return said(isAbsent ? "absent" : "refused");
+    const puts = this.#removals(id, stored.fields.principal);
+    // By another machine's clock it may still have some time to live.
+    return { answer: isAbsent ? "absent" : "done", puts };
   }
 
   /**
    * Ends sessions in one step, or each by itself if any of them has changed.
    *
    * @param entries No more than one atomic operation checks.
-   * @returns How many it ended.
+   * @param planFor Says whether a session is to be named, and what to remove.
+   * @returns The ids of those that it ended and that are to be named.
    */
   async #endAll(
     kv: DenoKv,
     entries: readonly DenoKvEntry[],
-    principal: string,
-  ): Promise<number> {
-    const removals = entries.flatMap((entry) =>
-      this.#removals(idOf(entry), principal)
-    );
+    planFor: (entry: Version, id: string) => Plan<boolean>,
+    patience: Patience | undefined,
+  ): Promise<readonly string[]> {
+    const plans = entries
+      .map((entry) => ({ entry, ...planFor(entry, idOf(entry)) }))
+      .filter(({ puts }) => puts !== undefined);
+    if (plans.length === 0) return [];
     const { ok } = await repeated(async () => {
-      const atomic = entries.reduce((checks, entry) => {
+      const atomic = plans.reduce((checks, { entry, puts = [] }) => {
+        const { versionstamp } = entry;
         const key = this.#keys.record(idOf(entry));
-        return checks.check({ key, versionstamp: entry.versionstamp });
+        return withPuts(checks.check({ key, versionstamp }), puts);
       }, kv.atomic());
-      return { answer: await withPuts(atomic, removals).commit() };
-    });
-    if (ok) return entries.length;
-    const ended = await Promise.all(
-      entries.map((entry) => this.#destroyOf(entry, principal)),
+      return { answer: await atomic.commit() };
+    }, { patience });
+    if (ok) {
+      return plans.flatMap(({ entry, answer }) => answer ? [idOf(entry)] : []);
+    }
+    return await this.#endEach(
+      plans.map(({ entry }) => entry),
+      planFor,
+      patience,
     );
-    return ended.filter((isEnded) => isEnded).length;
   }
 
-  /** Ends a session unless it has changed hands. */
-  async #destroyOf(guess: DenoKvEntry, principal: string): Promise<boolean> {
-    const id = idOf(guess);
-    return await this.#write(id, guess, undefined, (entry) => {
-      const stored = readStored(entry);
-      if (stored === undefined || !isTheirs(stored, principal)) {
-        return said(false);
-      }
-      return { answer: true, puts: this.#removals(id, principal) };
-    });
+  async #endEach(
+    entries: readonly DenoKvEntry[],
+    planFor: (entry: Version, id: string) => Plan<boolean>,
+    patience: Patience | undefined,
+  ): Promise<readonly string[]> {
+    const ended: string[] = [];
+    for (const some of inParts(entries, TOGETHER)) {
+      const ends = some.map(async (guess) => {
+        const id = idOf(guess);
+        const target = { id, guess, writeId: undefined, patience };
+        const isEnded = await this.#write(
+          target,
+          (entry) => planFor(entry, id),
+        );
+        if (isEnded) ended.push(id);
+      });
+      await Promise.all(ends);
+      patience?.extend();
+    }
+    return ended;
   }
 
   /** What replaces a record, and keeps the index of principals true. */

@@ -1,7 +1,8 @@
 /** The index of a principal's sessions in Deno KV. */
-import type { SessionRecord } from "../../core/provider.ts";
+import type { Patience, SessionRecord } from "../../core/provider.ts";
 import { ownOf } from "../../core/option_names.ts";
 import { expiryOf } from "../../core/store/record.ts";
+import { checkPatience } from "../../core/store/turns.ts";
 import type { DenoKv, DenoKvEntry } from "./database.ts";
 import { idOf, type Keys } from "./keys.ts";
 import { lifetime, type Put } from "./put.ts";
@@ -19,11 +20,14 @@ const MAX_READS = 10;
 /** How many entries of the index it lists in one go. */
 const LIST_BATCH = 500;
 
-/** How many records are asked for at once: up to 32 MiB. */
-const READ_AHEAD = 500;
-
 /** How many keys Deno KV checks in one atomic operation. */
 export const MAX_CHECKS = 100;
+
+/**
+ * How many records are asked for at once: up to 6 MiB. The requests of others
+ * wait behind them.
+ */
+const READ_AHEAD = MAX_CHECKS;
 
 /** A record about to take the place of another one, or of none. */
 export interface Replacement {
@@ -78,28 +82,37 @@ export class PrincipalIndex {
   }
 
   /**
-   * What the index of a principal leads to, some records at a time. Entries
-   * that lead to nothing are removed after the last of them.
+   * What the index of a principal leads to, some records at a time: as many as
+   * one atomic operation can check. Entries that lead to nothing are removed
+   * after the last of them.
+   *
+   * @param patience Told of each step, and heeded before each.
    */
   async *recordsOf(
     kv: DenoKv,
     principal: string,
+    patience?: Patience,
   ): AsyncGenerator<readonly DenoKvEntry[]> {
-    const ids = await this.#idsOf(kv, principal);
+    const ids = await this.#idsOf(kv, principal, patience);
     const ended: string[] = [];
     for (const some of inParts(ids, READ_AHEAD)) {
-      const entries = await this.#recordsAt(kv, some);
+      checkPatience(patience);
+      const entries = await this.recordsAt(kv, some);
       yield entries.filter(({ versionstamp }) => versionstamp !== null);
       for (const entry of entries) {
         if (entry.versionstamp === null) ended.push(idOf(entry));
       }
+      patience?.extend();
     }
     for (const some of inParts(ended, MAX_CHECKS)) {
+      checkPatience(patience);
       await this.#forget(kv, principal, some);
+      patience?.extend();
     }
   }
 
-  async #recordsAt(
+  /** The records of some ids, in their order. */
+  async recordsAt(
     kv: DenoKv,
     ids: readonly string[],
   ): Promise<readonly DenoKvEntry[]> {
@@ -109,11 +122,18 @@ export class PrincipalIndex {
     return (await Promise.all(reads)).flat();
   }
 
-  async #idsOf(kv: DenoKv, principal: string): Promise<readonly string[]> {
+  async #idsOf(
+    kv: DenoKv,
+    principal: string,
+    patience: Patience | undefined,
+  ): Promise<readonly string[]> {
     const ids: string[] = [];
     const selector = ownOf({ prefix: this.#keys.index(principal) });
     const options = ownOf({ batchSize: LIST_BATCH });
-    for await (const entry of kv.list(selector, options)) ids.push(idOf(entry));
+    for await (const entry of kv.list(selector, options)) {
+      ids.push(idOf(entry));
+      if (ids.length % LIST_BATCH === 0) patience?.extend();
+    }
     return ids;
   }
 

@@ -1,4 +1,6 @@
 /** Works out a write from a record, and does it unless the record has changed. */
+import type { Patience } from "../../core/provider.ts";
+import { checkPatience } from "../../core/store/turns.ts";
 import type { DenoKv } from "./database.ts";
 import { type Put, withPuts } from "./put.ts";
 import { hasWrite, type Version } from "./record.ts";
@@ -13,6 +15,8 @@ export interface Target {
   readonly guess: Version | undefined;
   /** `undefined` for a write that may as well be done twice. */
   readonly writeId: string | undefined;
+  /** How long somebody waits for it. */
+  readonly patience: Patience | undefined;
 }
 
 /** How to answer a call, and what has to be written for that. */
@@ -39,13 +43,15 @@ export function said<T>(answer: T): Plan<T> {
  */
 export async function write<T>(
   kv: DenoKv,
-  { id, key, guess, writeId }: Target,
+  { id, key, guess, writeId, patience }: Target,
   planFor: Planner<T>,
 ): Promise<T> {
   let refused: { readonly answer: T } | undefined;
   const attempt = async ({ versionstamp }: Version, plan: Plan<T>) => {
     const { answer, puts } = plan;
     if (puts === undefined) return { answer };
+    // The record that it was worked out from may have been long in coming.
+    checkPatience(patience);
     const atomic = kv.atomic().check({ key, versionstamp });
     const { ok } = await withPuts(atomic, puts).commit();
     if (ok) return { answer };
@@ -62,7 +68,7 @@ export async function write<T>(
       if (hasWrite(entry, writeId)) return refused;
     }
     return await attempt(entry, planFor(entry, refused !== undefined));
-  }, id);
+  }, { id, patience });
 }
 
 /** A plan that writes something, if there is one for a guess. */
