@@ -62,7 +62,6 @@ import {
   summaryOf,
   toRecord,
 } from "../core/store/record.ts";
-import { checkPatience } from "../core/store/turns.ts";
 import { KEPT_LENGTH, mintWriteId } from "../core/store/write_ids.ts";
 import { Connection } from "./deno_kv/connection.ts";
 import type { DenoKv, DenoKvEntry } from "./deno_kv/database.ts";
@@ -291,7 +290,6 @@ export class DenoKvProvider implements Provider {
     const ended: string[] = [];
     const kv = await this.#connection.open();
     for (const some of inParts([...new Set(ids)], MAX_CHECKS)) {
-      checkPatience(patience);
       const entries = await this.#index.recordsAt(kv, some);
       const plan = (entry: Version, id: string) => {
         const { answer, puts } = this.#endOf(entry, id, guard, now);

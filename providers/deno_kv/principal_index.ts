@@ -2,7 +2,6 @@
 import type { Patience, SessionRecord } from "../../core/provider.ts";
 import { ownOf } from "../../core/option_names.ts";
 import { expiryOf } from "../../core/store/record.ts";
-import { checkPatience } from "../../core/store/turns.ts";
 import type { DenoKv, DenoKvEntry } from "./database.ts";
 import { idOf, type Keys } from "./keys.ts";
 import { lifetime, type Put } from "./put.ts";
@@ -86,7 +85,7 @@ export class PrincipalIndex {
    * one atomic operation can check. Entries that lead to nothing are removed
    * after the last of them.
    *
-   * @param patience Told of each step, and heeded before each.
+   * @param patience Told of each step.
    */
   async *recordsOf(
     kv: DenoKv,
@@ -96,7 +95,6 @@ export class PrincipalIndex {
     const ids = await this.#idsOf(kv, principal, patience);
     const ended: string[] = [];
     for (const some of inParts(ids, READ_AHEAD)) {
-      checkPatience(patience);
       const entries = await this.recordsAt(kv, some);
       yield entries.filter(({ versionstamp }) => versionstamp !== null);
       for (const entry of entries) {
@@ -105,7 +103,6 @@ export class PrincipalIndex {
       patience?.extend();
     }
     for (const some of inParts(ended, MAX_CHECKS)) {
-      checkPatience(patience);
       await this.#forget(kv, principal, some);
       patience?.extend();
     }
