@@ -123,7 +123,9 @@ export interface SqliteProviderOptions {
   readonly table?: string | undefined;
   /**
    * How long a call that writes waits, in seconds, while another connection has
-   * the lock. Other work goes on meanwhile, but for the first 10 milliseconds.
+   * the lock. Other work goes on meanwhile, but for the first 10 milliseconds. A
+   * database that was handed in has a busy timeout of its own: it is lowered while
+   * a session is written, and then set to what it was at the first call.
    *
    * @default {5}
    */

@@ -31,12 +31,14 @@ export class FileWatch {
     if (path === undefined || path === "" || path === ":memory:") return;
     const whole = resolve(path);
     const identity = identityOf(whole);
-    return identity === undefined ? undefined : new FileWatch(whole, identity);
+    const isKnown = identity !== undefined && identity !== NONE;
+    return isKnown ? new FileWatch(whole, identity) : undefined;
   }
 
-  /** Whether the path leads to the file that it led to at first. */
+  /** Whether the path leads to the file that it led to at first, or may do so. */
   get isThere(): boolean {
-    return identityOf(this.path) === this.#identity;
+    const identity = identityOf(this.path);
+    return identity === undefined || identity === this.#identity;
   }
 }
 
@@ -48,12 +50,17 @@ export function lostFile(path: string): SessionError {
   );
 }
 
+/** The identity of no file. */
+const NONE = "none";
+
+/** `undefined` if it cannot be told, as when this process may not look. */
 function identityOf(path: string): string | undefined {
   try {
     const { dev, ino }: BigIntStats = statSync(path, { bigint: true });
     return `${dev} ${ino}`;
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    return code === "ENOENT" || code === "ENOTDIR" ? NONE : undefined;
   }
 }
 
