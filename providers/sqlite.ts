@@ -204,7 +204,7 @@ export class SqliteProvider implements Provider {
     this.#source = toSource(database, { busyTimeout, secureDelete });
     this.#writes = new Writes(
       this.#source.busyTimeout,
-      (most, write) => this.#open().stoppedFor(most, write),
+      (most, write) => this.#open(most).stoppedFor(most, write),
     );
   }
 
@@ -534,7 +534,8 @@ export class SqliteProvider implements Provider {
     throw lostFile(watch.path);
   }
 
-  #open(): Opened {
+  /** @param most How long a lock may stop the process, in milliseconds. */
+  #open(most: number = this.#source.busyTimeout * 1000): Opened {
     if (this.#opened !== undefined) return this.#opened;
     if (this.#isClosed) {
       throw new SessionError(
@@ -543,7 +544,7 @@ export class SqliteProvider implements Provider {
       );
     }
     if (this.#lost !== undefined) throw lostFile(this.#lost);
-    return this.#opened = open(this.#source, this.#table);
+    return this.#opened = open(this.#source, this.#table, most);
   }
 
   /** Why a call changed nothing, as far as that is so at this moment. */

@@ -143,6 +143,31 @@ for (const kind of KINDS) {
   });
 }
 
+describe("the first call on a file that somebody else has locked", () => {
+  it("needs no lock where the table is there", () => {
+    const { provider, other, close } = locked("file");
+    const name = String(other.prepare("PRAGMA database_list").get()?.["file"]);
+    const next = new SqliteProvider(name, { busyTimeout: 0 });
+    assertEquals(dataOf(next, A), { name: "Ada" });
+    assertThrows(() => next.touch(A, START), SessionError, "is locked");
+    next.close();
+    assert(provider.read(A, START) !== undefined);
+    close();
+  });
+
+  it("has the write wait that would make it", async () => {
+    const file = newFile();
+    const other = new DatabaseSync(file);
+    other.exec("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE");
+    const provider = new SqliteProvider(file, { busyTimeout: 0.1 });
+    const touch = provider.touch(A, START);
+    assert(touch instanceof Promise);
+    other.exec("COMMIT");
+    assertEquals(await touch, false);
+    closeAll(provider, other);
+  });
+});
+
 describe("writes that wait for a lock", () => {
   it("are done in their order, those that come later too", async () => {
     const { provider, other, close } = locked("file");

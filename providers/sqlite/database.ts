@@ -109,30 +109,33 @@ function toRow(row: unknown): Row {
 /**
  * Opens a database, and makes its table if it is not there.
  *
+ * @param most How long a lock may stop the process meanwhile, in milliseconds.
  * @throws {SessionError} If the table is of another version, or if it has to be
  * made while the application has a transaction open.
  */
-export function open(source: Source, table: string): Opened {
+export function open(source: Source, table: string, most: number): Opened {
   const { path, database: given, busyTimeout, secureDelete } = source;
   if (given !== undefined) {
     if (secureDelete !== undefined) setSecureDelete(given, secureDelete);
-    makeTable(given, table);
+    const stoppedFor = lent(given);
+    stoppedFor(most, () => makeTable(given, table));
     const statements = prepare(given, table, undefined);
     const watch = FileWatch.of(given);
     const none = { file: undefined, log: undefined };
-    return { ...statements, ...none, stoppedFor: lent(given), given, watch };
+    return { ...statements, ...none, stoppedFor, given, watch };
   }
   makePrivate(path);
   const file = new DatabaseSync(path);
   try {
-    setBusyTimeout(file, busyTimeout * 1000);
-    const log = hasLog(file, busyTimeout) ? file : undefined;
+    setBusyTimeout(file, most);
+    const log = hasLog(file, most) ? file : undefined;
     if (log !== undefined) tune(log);
     if (secureDelete !== undefined) setSecureDelete(file, secureDelete);
     makeTable(file, table);
     const watch = FileWatch.of(file, path);
     const longest = busyTimeout * 1000;
     const stoppedFor = log === undefined ? asItIs : stopping(log, longest);
+    if (log === undefined) setBusyTimeout(file, longest);
     const statements = prepare(
       file,
       table,
@@ -241,8 +244,8 @@ function setSecureDelete(database: SqliteDatabase, isOn: boolean): void {
 }
 
 /** Whether the file has a write-ahead log, after an attempt to give it one. */
-function hasLog(file: DatabaseSync, busyTimeout: number): boolean {
-  const giveUpAt = performance.now() + busyTimeout * 1000;
+function hasLog(file: DatabaseSync, most: number): boolean {
+  const giveUpAt = performance.now() + most;
   for (;;) {
     try {
       const row = file.prepare("PRAGMA journal_mode = WAL").get();
