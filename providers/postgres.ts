@@ -40,7 +40,6 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import type {
   DestroyResult,
@@ -58,6 +57,7 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
+import { inTurns } from "../core/store/turns.ts";
 import {
   checkClient,
   openBuiltIn,
@@ -273,14 +273,14 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     patience?: Patience,
   ): Promise<readonly string[]> {
     const ended: string[] = [];
-    for (let at = 0; at < ids.length; at += MOST_REMOVED) {
-      if (at > 0) await setImmediate();
-      const batch = ids.slice(at, at + MOST_REMOVED);
+    let at = 0;
+    const turn = async () => {
+      const batch = ids.slice(at, at += MOST_REMOVED);
       const statement = endsOf(this.#table, batch, ownOf(guard), now);
       ended.push(...await this.#run(statement, patience));
-      patience?.extend();
-    }
-    return ended;
+      return at < ids.length;
+    };
+    return await inTurns({ turn, answer: () => ended }, patience);
   }
 
   /** {@inheritDoc Provider.gc} */
@@ -382,19 +382,21 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
   ): Promise<number> {
     const statement = removalOf(this.#table, removal);
     let total = 0;
-    for (let attempt = 1; attempt <= MOST_REMOVALS; attempt++) {
+    let attempts = 0;
+    const turn = async () => {
       const [answer] = await this.#run(statement, patience);
-      const [found, removed]: number[] = JSON.parse(answer as string);
-      total += removed as number;
-      if (found === removed && found! < MOST_REMOVED) return total;
-      if (removed! > 0) attempt = 0;
-      patience?.extend();
-      await setImmediate();
-    }
-    throw new SessionError(
-      "store-failed",
-      `Cannot remove sessions from ${this.#table}: some are still there after ${MOST_REMOVALS} attempts`,
-    );
+      const [found, removed]: [number, number] = JSON.parse(answer as string);
+      total += removed;
+      if (found === removed) return found === MOST_REMOVED;
+      // Some were written while they were waited for.
+      attempts = removed > 0 ? 0 : attempts + 1;
+      if (attempts < MOST_REMOVALS) return true;
+      throw new SessionError(
+        "store-failed",
+        `Cannot remove sessions from ${this.#table}: some are still there after ${MOST_REMOVALS} attempts`,
+      );
+    };
+    return await inTurns({ turn, answer: () => total }, patience);
   }
 
   #run(

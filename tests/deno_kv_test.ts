@@ -1542,19 +1542,19 @@ describe("what objects inherit", () => {
 });
 
 describe("the ids of writes in Deno KV", () => {
-  test("are fresh for each write, and the last four are kept", async (bench) => {
+  test("are fresh for each write, and the last sixteen are kept", async (bench) => {
     await bench.create();
     const seen: string[] = [];
-    for (let count = 1; count <= 6; count++) {
+    for (let count = 1; count <= 20; count++) {
       await bench.provider.update(ID, setting("a", count), guard, START);
       const text = new TextDecoder().decode(await bench.bytes() as Uint8Array);
       const { writeIds } = JSON.parse(text.slice(0, text.indexOf("\n")));
-      seen.unshift(writeIds.slice(0, 16));
-      assertEquals(writeIds.length, 16 * Math.min(count + 1, 4));
-      assert(writeIds.startsWith(seen.slice(0, 4).join("")));
+      seen.unshift(writeIds.slice(0, 10));
+      assertEquals(writeIds.length, 10 * Math.min(count + 1, 16));
+      assert(writeIds.startsWith(seen.slice(0, 16).join("")));
     }
-    assertEquals(new Set(seen).size, 6);
-    assertEquals(new Set(seen.map((id) => id.slice(1, 9))).size, 6);
+    assertEquals(new Set(seen).size, 20);
+    assertEquals(new Set(seen.map((id) => id.slice(1, 6))).size, 20);
   });
 });
 

@@ -134,7 +134,7 @@ describeOnServer("a statement that a Postgres server gets late", () => {
       const holder = await admin.connect();
       await holder.query(`BEGIN; UPDATE ${table} SET version = 99`);
       const called = Promise.resolve(calls[name]!(provider, waiting(50)));
-      const failed = assertRejects(() => called, SessionError, undefined, name);
+      const failed = assertRejects(() => called, SessionError);
       await sleep(80);
       await holder.query("ROLLBACK");
       holder.release();
