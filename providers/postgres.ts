@@ -13,6 +13,12 @@
  * Statements are prepared once for each connection, which a pooler between the
  * two may not carry; then say `prepare: false`. With PGlite none are.
  *
+ * Any failure of a write leaves it open whether it was done: the answer may have
+ * been lost. What the manager has given up never takes effect later, because each
+ * write carries the instant, by the server's clock, after which it does nothing.
+ * Each answer names the statement that it is of: where a pooler mixes them up, the
+ * call fails.
+ *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so
  * that every call times out until the process makes a new client.

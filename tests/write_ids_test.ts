@@ -11,15 +11,15 @@ describe("mintWriteId", () => {
   });
 
   it("begins each id with what is nowhere else in one", () => {
-    for (const id of ids) assertMatch(id, /^\.[\w-]{15}$/);
+    for (const id of ids) assertMatch(id, /^\.[\w-]{9}$/);
   });
 
-  it("has four of them kept", () => {
-    assertEquals(KEPT_LENGTH, ids.slice(0, 4).join("").length);
+  it("has sixteen of them kept", () => {
+    assertEquals(KEPT_LENGTH, ids.slice(0, 16).join("").length);
   });
 
   it("lets ids that stand in a row be told apart", () => {
-    const row = ids.slice(0, 4);
+    const row = ids.slice(0, 16);
     assertEquals(
       row.join("").split(".").slice(1),
       row.map((id) => id.slice(1)),
@@ -27,7 +27,7 @@ describe("mintWriteId", () => {
   });
 
   it("keeps nothing between two ids that a snapshot could repeat", () => {
-    const spots = Array.from({ length: 15 }, (_, index) => index + 1);
+    const spots = Array.from({ length: 9 }, (_, index) => index + 1);
     const lasting = spots.filter((index) =>
       new Set(ids.map((id) => id[index])).size < 60
     );
