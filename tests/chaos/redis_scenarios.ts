@@ -1,0 +1,483 @@
+/** What can happen to Redis. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { missingRedis, RedisServer } from "../_redis_server.ts";
+import {
+  missingClient,
+  openRedis,
+  type RedisAddress,
+  type RedisClientName,
+  type Settings,
+} from "./clients.ts";
+import type { ViolationKind } from "./history.ts";
+import { holdUp, IMPATIENCE, Proxy } from "./proxy.ts";
+import type { Scenario } from "./scenario.ts";
+import { ReplicatedCluster, SentinelGroup } from "./servers.ts";
+import type { Report, Stage } from "./stage.ts";
+
+const CLIENTS: readonly RedisClientName[] = [
+  "ioredis",
+  "node-redis",
+  "Bun.RedisClient",
+];
+
+/** What a server that takes over with less than the one before brings about. */
+const ROLLED_BACK: readonly ViolationKind[] = [
+  "lost",
+  "late",
+  "revived",
+  "signed-out",
+  // Its cookie may be newer than the store knows.
+  "listed",
+];
+
+/** What a server that begins with nothing brings about. */
+const EMPTIED: readonly ViolationKind[] = ["lost", "signed-out"];
+
+/** Longer than a call is waited for, in milliseconds. */
+const LONG = 1500;
+
+/** How long connections are given to come back, in seconds. */
+const RECOVERY = 10;
+
+/** On one server, a scenario for each client. */
+function onServer(
+  { args = [], settings, clients = CLIENTS, ...scenario }:
+    & Omit<Scenario, "store" | "play">
+    & {
+      readonly args?: readonly string[];
+      readonly settings?: Settings;
+      readonly clients?: readonly RedisClientName[];
+      readonly play: (stage: Stage, rig: Rig) => Promise<Report>;
+    },
+): Scenario[] {
+  return clients.map((client) => ({
+    ...scenario,
+    store: "redis",
+    client,
+    // One client of three will do.
+    isShort: scenario.isShort === true && client === clients[0],
+    missing: missingRedis() ?? missingClient(client),
+    async play(stage) {
+      const server = stage.own(await RedisServer.start(args));
+      const proxy = stage.own(await Proxy.start(server.port, stage.random));
+      const open = () => openRedis(client, { port: proxy.port }, settings);
+      return await scenario.play(stage, { server, proxy, open });
+    },
+  }));
+}
+
+interface Rig {
+  readonly server: RedisServer;
+  readonly proxy: Proxy;
+  readonly open: () => ReturnType<typeof openRedis>;
+}
+
+/** Kills a server and starts it again a moment later. */
+async function restart(server: RedisServer): Promise<void> {
+  await server.kill();
+  await sleep(300);
+  await server.resume();
+}
+
+async function playRestart(
+  stage: Stage,
+  { server, open }: Rig,
+): Promise<Report> {
+  await stage.begin({ open });
+  await stage.trouble(() => restart(server));
+  await stage.calm();
+  return await stage.end();
+}
+
+async function playLate(stage: Stage, rig: Rig): Promise<Report> {
+  const options = { timeout: IMPATIENCE };
+  await stage.begin({ open: rig.open, options, pause: 5 });
+  await stage.trouble(() => holdUp(rig.proxy, stage.seconds));
+  await stage.calm();
+  return await stage.end();
+}
+
+async function playSilence(
+  stage: Stage,
+  { proxy, open }: Rig,
+): Promise<Report> {
+  await stage.begin({ open });
+  await stage.trouble(() => Promise.resolve(proxy.silence()));
+  await stage.calm(RECOVERY);
+  return await stage.end();
+}
+
+const ALONE: readonly Scenario[] = [
+  ...onServer({
+    name: "killed, appendonly yes",
+    isShort: true,
+    args: ["--appendonly", "yes"],
+    play: playRestart,
+  }),
+  ...onServer({
+    name: "killed, appendfsync always",
+    args: ["--appendonly", "yes", "--appendfsync", "always"],
+    clients: ["ioredis"],
+    play: playRestart,
+  }),
+  ...onServer({
+    name: "killed, nothing on disk",
+    clients: ["ioredis"],
+    expects: EMPTIED,
+    play: playRestart,
+  }),
+  ...onServer({
+    name: "killed, a snapshot on disk",
+    clients: ["ioredis"],
+    expects: ROLLED_BACK,
+    async play(stage, { server, open }) {
+      await stage.begin({ open });
+      await server.command("SAVE");
+      await stage.calm();
+      await stage.trouble(() => restart(server));
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "stopped and going on",
+    isShort: true,
+    tells: ["store-down"],
+    async play(stage, { server, open }) {
+      await stage.begin({ open });
+      await stage.trouble(async () => {
+        server.pause();
+        await sleep(LONG);
+        await server.resume();
+      });
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "what was given up arrives late",
+    isShort: true,
+    tells: ["store-down"],
+    play: playLate,
+  }),
+  ...onServer({
+    name: "full, noeviction",
+    isShort: true,
+    tells: ["store-error"],
+    async play(stage, { server, open }) {
+      await stage.begin({ open });
+      await stage.trouble(async () => {
+        await server.command("CONFIG", "SET", "maxmemory", 1);
+        await stage.calm();
+        await server.command("CONFIG", "SET", "maxmemory", 0);
+      }, ["look", "sign-out", "sign-out-everywhere"]);
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "full, allkeys-lru",
+    args: ["--maxmemory-policy", "allkeys-lru"],
+    clients: ["ioredis"],
+    expects: [...EMPTIED, "unlisted"],
+    async play(stage, { server, open }) {
+      await stage.begin({ open });
+      const memory = await server.command("INFO", "memory");
+      const used = Number(/used_memory:(\d+)/.exec(memory)?.[1]);
+      await stage.trouble(async () => {
+        await server.command("CONFIG", "SET", "maxmemory", used - 50_000);
+        await stage.calm();
+        await server.command("CONFIG", "SET", "maxmemory", 0);
+      });
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "read-only",
+    clients: ["ioredis"],
+    tells: ["store-error"],
+    async play(stage, { server, open }) {
+      const nowhere = await Proxy.start(server.port);
+      const { port } = nowhere;
+      await nowhere.stop();
+      await stage.begin({ open });
+      await stage.trouble(async () => {
+        await server.command("REPLICAOF", "127.0.0.1", port);
+        await stage.calm();
+        await server.command("REPLICAOF", "NO", "ONE");
+      }, ["look"]);
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "300 ms a round trip",
+    isShort: true,
+    async play(stage, { proxy, open }) {
+      proxy.delay = 150;
+      await stage.begin({ open });
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "3 % of answers cut",
+    isShort: true,
+    async play(stage, { proxy, open }) {
+      await stage.begin({ open });
+      await stage.trouble(async () => {
+        proxy.cutFraction = 0.03;
+        await stage.calm();
+        proxy.cutFraction = 0;
+      });
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "connections refused",
+    async play(stage, { proxy, open }) {
+      await stage.begin({ open });
+      await stage.trouble(async () => {
+        proxy.isRefusing = true;
+        proxy.cut();
+        await sleep(LONG);
+        proxy.isRefusing = false;
+      });
+      await stage.calm();
+      return await stage.end();
+    },
+  }),
+  ...onServer({
+    name: "a node an hour ahead",
+    isShort: true,
+    clients: ["ioredis", "node-redis"],
+    tells: ["clock-skew"],
+    async play(stage, { open }) {
+      await stage.begin({
+        open,
+        clocks: [0, 150, 3_600_000],
+        options: { idleTimeout: 1800 },
+      });
+      await stage.calm();
+      return await stage.end({ ahead: ["node 3"] });
+    },
+  }),
+];
+
+/** Connections that fall silent, by what a client is told about it. */
+const SILENCES: readonly Scenario[] = [
+  ...onServer({
+    name: "silent connections",
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, socketTimeout",
+    isShort: true,
+    clients: ["ioredis"],
+    settings: { socketTimeout: 1000 },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, keepAlive",
+    clients: ["ioredis"],
+    settings: { keepAlive: 1000 },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, connectTimeout",
+    clients: ["ioredis"],
+    settings: { connectTimeout: 1000 },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, commandTimeout",
+    clients: ["ioredis"],
+    settings: { commandTimeout: 1000 },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, socketTimeout 1000",
+    clients: ["node-redis"],
+    settings: { socket: { socketTimeout: 1000 } },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, socketTimeout 500",
+    clients: ["node-redis"],
+    settings: { socket: { socketTimeout: 500 } },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, pingInterval",
+    clients: ["node-redis"],
+    settings: { pingInterval: 500 },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, pingInterval 250, socketTimeout 500",
+    clients: ["node-redis"],
+    settings: { pingInterval: 250, socket: { socketTimeout: 500 } },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, keepAlive",
+    clients: ["node-redis"],
+    settings: { socket: { keepAlive: true, keepAliveInitialDelay: 1000 } },
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections, connectTimeout",
+    clients: ["node-redis"],
+    settings: { socket: { connectTimeout: 1000 } },
+    play: playSilence,
+  }),
+];
+
+/** On a master with a replica and three sentinels. */
+function onSentinels(
+  { args = [], settings, clients = ["ioredis", "node-redis"], ...scenario }:
+    & Omit<Scenario, "store" | "play">
+    & {
+      readonly args?: readonly string[];
+      readonly settings?: Settings;
+      readonly clients?: readonly RedisClientName[];
+      readonly trouble: (group: SentinelGroup) => Promise<void>;
+    },
+): Scenario[] {
+  return clients.map((client) => ({
+    ...scenario,
+    store: "redis with sentinels",
+    client,
+    isShort: scenario.isShort === true && client === clients[0],
+    missing: missingRedis() ?? missingClient(client),
+    expects: ROLLED_BACK,
+    async play(stage) {
+      const group = stage.own(await SentinelGroup.start(args));
+      const address: RedisAddress = { sentinels: group.ports };
+      const open = () => openRedis(client, address, settings);
+      await stage.begin({ open });
+      await stage.trouble(() => scenario.trouble(group));
+      await stage.calm(FAILOVER);
+      return await stage.end();
+    },
+  }));
+}
+
+/** How long sentinels are given to agree, in seconds. */
+const FAILOVER = 4;
+
+/** Lets the replica fall behind by so many seconds, and kills the master. */
+function lagging(seconds: number) {
+  return async ({ link, master }: SentinelGroup) => {
+    link.hold();
+    await sleep(seconds * 1000);
+    await master.kill();
+  };
+}
+
+/** The master is taken for dead, and comes back. */
+async function comeBack({ master }: SentinelGroup): Promise<void> {
+  master.pause();
+  await sleep(FAILOVER * 1000);
+  await master.resume();
+}
+
+const WITH_REPLICA = [
+  ...["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"],
+];
+
+const SENTINELS: readonly Scenario[] = [
+  ...onSentinels({
+    name: "master killed, replica in step",
+    isShort: true,
+    trouble: ({ master }) => master.kill(),
+  }),
+  ...onSentinels({
+    name: "master killed, replica 1 s behind",
+    clients: ["ioredis"],
+    trouble: lagging(1),
+  }),
+  ...onSentinels({
+    name: "master killed, replica 6 s behind",
+    clients: ["ioredis"],
+    trouble: lagging(6),
+  }),
+  ...onSentinels({
+    name: "master killed, replica 6 s behind, min-replicas-to-write 1",
+    clients: ["ioredis"],
+    args: WITH_REPLICA,
+    trouble: lagging(6),
+  }),
+  ...onSentinels({
+    name: "master stopped, replaced and back",
+    trouble: comeBack,
+  }),
+  ...onSentinels({
+    name: "master stopped, replaced and back, failoverDetector",
+    clients: ["ioredis"],
+    settings: { failoverDetector: true },
+    trouble: comeBack,
+  }),
+  ...onSentinels({
+    name: "master stopped, replaced and back, min-replicas-to-write 1",
+    clients: ["ioredis"],
+    args: WITH_REPLICA,
+    trouble: comeBack,
+  }),
+];
+
+/** On a cluster of three masters with a replica each. */
+function onCluster(
+  scenario: Omit<Scenario, "store" | "play"> & {
+    readonly trouble: (cluster: ReplicatedCluster) => Promise<unknown>;
+  },
+): Scenario[] {
+  return (["ioredis", "node-redis"] as const).map((client) => ({
+    ...scenario,
+    store: "redis cluster",
+    client,
+    missing: missingRedis(),
+    async play(stage) {
+      const cluster = stage.own(await ReplicatedCluster.start());
+      const open = () => openRedis(client, { cluster: cluster.ports });
+      await stage.begin({ open });
+      await stage.trouble(() => scenario.trouble(cluster));
+      await stage.calm(FAILOVER);
+      return await stage.end();
+    },
+  }));
+}
+
+/** Moves the keys of the first master to the second, slot by slot. */
+async function reshard({ masters }: ReplicatedCluster): Promise<void> {
+  const [from, to] = masters.nodes as [RedisServer, RedisServer];
+  const listed = await from.command("KEYS", "*");
+  const keys = listed.split("\r\n").filter((line) => /^session:/.test(line));
+  const slots = new Set<number>();
+  for (const key of keys) {
+    slots.add(Number(await from.command("CLUSTER", "KEYSLOT", key)));
+  }
+  for (const slot of slots) await masters.moveSlot(slot, { from, to });
+}
+
+const CLUSTERS: readonly Scenario[] = [
+  ...onCluster({
+    name: "a master killed",
+    expects: ROLLED_BACK,
+    async trouble({ masters }) {
+      await masters.nodes[0]?.kill();
+      await sleep(4000);
+    },
+  }),
+  ...onCluster({ name: "slots moved", trouble: reshard }),
+];
+
+/** All scenarios of Redis. */
+export const REDIS_SCENARIOS: readonly Scenario[] = [
+  ...ALONE,
+  ...SILENCES,
+  ...SENTINELS,
+  ...CLUSTERS,
+];

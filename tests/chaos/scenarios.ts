@@ -1,0 +1,9 @@
+/** All scenarios. */
+import { POSTGRES_SCENARIOS } from "./postgres_scenarios.ts";
+import { REDIS_SCENARIOS } from "./redis_scenarios.ts";
+import type { Scenario } from "./scenario.ts";
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...REDIS_SCENARIOS,
+  ...POSTGRES_SCENARIOS,
+];
