@@ -19,6 +19,11 @@
  * Each answer names the statement that it is of: where a pooler mixes them up, the
  * call fails.
  *
+ * A connection can fall silent for good while new ones work, as behind a firewall
+ * that drops it. A client that the provider opened itself is replaced when calls
+ * time out. Of yours, `pg` gets over it with a `query_timeout` of a quarter of the
+ * manager's `timeout`: one by one, its connections are found out and closed.
+ *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so
  * that every call times out until the process makes a new client.

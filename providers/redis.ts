@@ -38,17 +38,24 @@
  * `noeviction`: a policy that evicts signs people out, and can evict the list of
  * a user's sessions while they live. A server that is full still reads sessions,
  * lists and ends them; it refuses to create, change and touch them. A client that reads from replicas may read
- * what was before; have it read from masters. A client that queues commands while
- * the server is away may write what the manager has given up; let it give up as
- * soon.
+ * what was before; have it read from masters.
  *
  * Bun's client knows nothing of clusters, and that of deno-redis cannot run
  * scripts on one. deno-redis waits longer with every attempt to connect again,
  * and all that was sent meanwhile waits its turn: give it a `backoff` such as
  * `() => 100`, or it can take half a minute after the server is back.
  *
+ * A connection can fall silent for good while new ones work, as behind a firewall
+ * that drops it. A client that the provider opened itself is replaced when calls
+ * time out. Of yours, ioredis gets over it with a `socketTimeout` no longer than
+ * the manager's `timeout`.
+ *
+ * Any failure of a write leaves it open whether it was done: the answer may have
+ * been lost. What the manager has given up never takes effect later, because each
+ * write carries the instant, by the server's clock, after which it does nothing.
+ *
  * A client may send commands again whose answers were lost with the connection,
- * as ioredis does: each of a session's last four writes is known again and not
+ * as ioredis does: each of a session's last sixteen writes is known again and not
  * done twice.
  *
  * @module
