@@ -22,8 +22,10 @@ await run("examples in the documentation", [
   "README.md",
   "SECURITY.md",
   "mod.ts",
+  "testing.ts",
   "core/",
   "providers/",
+  "testing/",
 ]);
 // Whether they work, not how fast anything is.
 await run("benchmarks", ["run", "-A", "bench/run.ts", "--tiny"]);

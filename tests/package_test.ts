@@ -61,6 +61,9 @@ function valuesImportedBy(file: string): string[] {
     .map((specifier) => resolve(specifier, file));
 }
 
+/** The folders of what is published. */
+const LAYERS: readonly string[] = ["core/", "providers/", "testing/"];
+
 function publishedGraph(): Set<string> {
   const files = new Set(
     Object.values(exported).map((path) => resolve(path, "")),
@@ -190,7 +193,7 @@ describe("the published package", () => {
 
   it("has no module that no entry point reaches", () => {
     const graph = publishedGraph();
-    const files = [...filesIn("core/"), ...filesIn("providers/")];
+    const files = LAYERS.flatMap(filesIn);
     assertEquals(files.filter((file) => !graph.has(file)), []);
   });
 
@@ -216,6 +219,15 @@ describe("the layers", () => {
     const breaches = filesIn("providers/").flatMap((file) =>
       importsFromOthers(file)
         .filter((next) => !next.startsWith("core/"))
+        .map((next) => `${file} imports ${next}`)
+    );
+    assertEquals(breaches, []);
+  });
+
+  it("keep the kit for tests on top of the core alone", () => {
+    const breaches = filesIn("testing/").flatMap((file) =>
+      neighboursOf(file)
+        .filter((next) => !/^(?:core|testing)\//.test(next))
         .map((next) => `${file} imports ${next}`)
     );
     assertEquals(breaches, []);
@@ -251,7 +263,7 @@ describe("the layers", () => {
   });
 
   it("have no circle, be it between two files", () => {
-    const files = ["core/", "providers/"].flatMap(filesIn);
+    const files = LAYERS.flatMap(filesIn);
     const circles: string[] = [];
     const done = new Set<string>();
     const follow = (file: string, path: readonly string[]) => {
@@ -265,13 +277,13 @@ describe("the layers", () => {
   });
 
   it("open every file with a sentence that says what it is for", () => {
-    const files = ["core/", "providers/"].flatMap(filesIn);
+    const files = LAYERS.flatMap(filesIn);
     const bare = files.filter((file) => !readText(file).startsWith("/**"));
     assertEquals(bare, []);
   });
 
   it("keep every module from importing the main one", () => {
-    const files = [...filesIn("core/"), ...filesIn("providers/")];
+    const files = LAYERS.flatMap(filesIn);
     const back = files.filter((file) => neighboursOf(file).includes("mod.ts"));
     assertEquals(back, []);
   });

@@ -103,7 +103,12 @@ export function isInsecure({ url, headers }: RequestLike): boolean {
     /\bproto="?https\b/i.test(headers.get("forwarded") ?? "") ||
     headers.get("origin")?.startsWith("https:") === true;
   if (isSecureBefore || !URL.canParse(url)) return false;
-  return !LOOPBACK.test(new URL(url).hostname);
+  return !isLoopback(new URL(url).hostname);
+}
+
+/** Whether a host is this machine, the way to which browsers trust like HTTPS. */
+export function isLoopback(hostname: string): boolean {
+  return LOOPBACK.test(hostname);
 }
 
 const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/;

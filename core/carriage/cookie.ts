@@ -9,7 +9,7 @@ import { digest, TOKEN_LENGTH } from "../secret/token.ts";
 export const MAX_COOKIE_AGE = 34_560_000;
 
 /** The most bytes of name and value together (RFC 6265bis §5.6). */
-const MAX_COOKIE_SIZE = 4096;
+export const MAX_COOKIE_SIZE = 4096;
 
 /** The most bytes of one attribute's value (RFC 6265bis §5.6). */
 const MAX_ATTRIBUTE_SIZE = 1024;
