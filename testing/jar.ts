@@ -201,7 +201,7 @@ export class Jar {
       return new Response();
     });
     const before = this.#refused.length;
-    this.#keep(response, request.url);
+    this.receive(response, request.url);
     const refusal = this.#refused[before];
     if (refusal !== undefined) {
       throw new TypeError(
@@ -260,6 +260,25 @@ export class Jar {
       .join("; ");
   }
 
+  /**
+   * Keeps what an answer sets, for one that did not come by `fetch`: with
+   * {@linkcode Jar.header} a jar goes along with any client.
+   *
+   * @param response The answer, or whatever has its headers.
+   * @param url Where it came from, relative to `baseUrl`.
+   */
+  receive(
+    { headers }: { readonly headers: Pick<Headers, "getSetCookie"> },
+    url: string | URL = this.#baseUrl,
+  ): void {
+    const whole = new URL(url, this.#baseUrl);
+    for (const header of headers.getSetCookie()) {
+      const cookie = readSetCookie(header, whole, this.#now());
+      if ("reason" in cookie) this.#refused.push(cookie);
+      else this.add([cookie]);
+    }
+  }
+
   #requestFor(input: string | URL | Request, init: RequestInit): Request {
     const request = new Request(
       input instanceof Request ? input : new URL(input, this.#baseUrl),
@@ -289,16 +308,8 @@ export class Jar {
         }`,
       );
     }
-    this.#keep(response, url);
+    this.receive(response, url);
     return response;
-  }
-
-  #keep({ headers }: Response, url: string): void {
-    for (const header of headers.getSetCookie()) {
-      const cookie = readSetCookie(header, new URL(url), this.#now());
-      if ("reason" in cookie) this.#refused.push(cookie);
-      else this.add([cookie]);
-    }
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Clock, Jar, type JarCookie } from "../testing.ts";
 import {
   Manager,
   type ManagerOptions,
@@ -12,6 +13,10 @@ import {
 
 /** Midnight of some day, in milliseconds since the Unix epoch. */
 export const START = Date.UTC(2030, 0, 1);
+
+/** Where a site is, unless its cookie is for another host or path. */
+const HOST = "localhost";
+const HOME = `http://${HOST}/`;
 
 type Visit = (session: Session, request: Request) => unknown;
 
@@ -27,14 +32,22 @@ const ABOUT_STORE: ReadonlySet<SessionEvent["type"]> = new Set([
 
 /** A manager with a clock that tests move and a log of its events. */
 export class Site {
-  now: number = START;
+  readonly clock: Clock = new Clock(START);
   readonly events: SessionEvent[] = [];
   readonly manager: Manager;
+  /** A page that gets its cookie. */
+  readonly home: string;
+  /** Whose its cookie is, as a jar says it. */
+  readonly scope: Pick<JarCookie, "domain" | "path">;
 
   constructor(options: ManagerOptions = {}) {
+    const { domain, path = "/" } = options.cookie ?? {};
+    const isShared = typeof domain === "string";
+    this.home = new URL(path, isShared ? `https://${domain}` : HOME).href;
+    this.scope = { domain: isShared ? `.${domain}` : HOST, path };
     this.manager = new Manager({
       gcInterval: 0,
-      now: () => this.now,
+      now: this.clock.now,
       onEvent: (event) => {
         if (!ABOUT_STORE.has(event.type)) this.events.push(event);
       },
@@ -42,9 +55,18 @@ export class Site {
     });
   }
 
+  /** What the clock shows, in milliseconds since the Unix epoch. */
+  get now(): number {
+    return this.clock.now();
+  }
+
+  set now(instant: number) {
+    this.pass((instant - this.now) / 1000);
+  }
+
   /** Moves the clock on. */
   pass(seconds: number): void {
-    this.now += seconds * 1000;
+    this.clock.advance(seconds);
   }
 
   /** The types of all events so far, which are then forgotten. */
@@ -63,14 +85,25 @@ export class Site {
   }
 }
 
-/** A browser that keeps one site's session cookie. */
+/** A browser that keeps one site's cookies. */
 export class Browser {
   readonly site: Site;
-  cookie: string | undefined;
+  readonly #jar: Jar;
 
   constructor(site: Site, cookie?: string) {
     this.site = site;
+    this.#jar = new Jar(site.home, { now: site.clock.now });
     this.cookie = cookie;
+  }
+
+  /** The header `Cookie` of its requests. */
+  get cookie(): string | undefined {
+    return this.#jar.header();
+  }
+
+  set cookie(header: string | undefined) {
+    this.#jar.clear();
+    this.#jar.add(cookiesIn(header ?? "", this.site));
   }
 
   /** The token in the cookie. */
@@ -83,7 +116,7 @@ export class Browser {
     visit: Visit = () => {},
     response: Response = new Response(),
   ): Promise<Response> {
-    const request = requestWith(this.cookie);
+    const request = requestWith(this.cookie, this.site.home);
     // Not by `handle`, which answers in place of a store that fails.
     const answer = await this.site.manager.run(request, async (session) => {
       await visit(session, request);
@@ -99,11 +132,7 @@ export class Browser {
 
   /** Does with a response's cookies what a browser does. */
   receive(response: Response): Response {
-    for (const header of response.headers.getSetCookie()) {
-      this.cookie = /; Max-Age=0(;|$)/.test(header)
-        ? undefined
-        : header.split(";")[0];
-    }
+    this.#jar.receive(response);
     return response;
   }
 }
@@ -159,9 +188,32 @@ export function cookiesOf(response: Response): string[] {
 }
 
 /** A request with a `Cookie` header, or with none. */
-export function requestWith(cookie?: string): Request {
+export function requestWith(cookie?: string, url = HOME): Request {
   const headers = cookie === undefined ? {} : { cookie };
-  return new Request("http://localhost/", { headers });
+  return new Request(url, { headers });
+}
+
+/**
+ * The cookies in a header. Several of one name, which a browser has if their
+ * scopes differ, are kept as one, and replaced together.
+ */
+function cookiesIn(header: string, { scope }: Site): JarCookie[] {
+  const values = new Map<string, string>();
+  for (const pair of header.split("; ").filter((text) => text !== "")) {
+    const name = pair.slice(0, pair.indexOf("="));
+    const value = pair.slice(name.length + 1);
+    const before = values.get(name);
+    values.set(name, before === undefined ? value : `${before}; ${pair}`);
+  }
+  return Array.from(values, ([name, value]) => ({
+    name,
+    value,
+    ...scope,
+    expires: -1,
+    httpOnly: true,
+    secure: true,
+    sameSite: "Lax",
+  }));
 }
 
 /** Something that is settled by hand. */
