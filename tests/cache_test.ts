@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { after, before, describe, it } from "node:test";
 import type { Session } from "../mod.ts";
+import { Jar } from "../testing.ts";
 import { Site } from "./_browser.ts";
 import { missing, Nginx } from "./_nginx.ts";
 import { type LocalServer, serve } from "./_server.ts";
@@ -133,33 +134,23 @@ class CachedSite {
 
 /** A browser that reaches the site through the cache. */
 class Visitor {
-  cookie: string | undefined;
-  readonly #url: string;
+  readonly jar: Jar;
 
   constructor(url: string) {
-    this.#url = url;
+    this.jar = new Jar(url);
+  }
+
+  /** The header `Cookie` of its requests. */
+  get cookie(): string | undefined {
+    return this.jar.header();
   }
 
   async fetch(path: string, method = "GET") {
-    const { status, headers, ...rest } = await this.#answer(path, method);
-    const set = headers.getSetCookie();
-    const [cookie] = set;
-    if (cookie !== undefined) {
-      this.cookie = cookie.includes("Max-Age=0")
-        ? undefined
-        : cookie.split(";")[0];
-    }
-    return { ...rest, status, headers, set, cache: headers.get("x-cache") };
-  }
-
-  async #answer(path: string, method: string) {
-    const response = await fetch(this.#url + path, {
-      method,
-      redirect: "manual",
-      headers: this.cookie === undefined ? {} : { cookie: this.cookie },
-    });
+    const response = await this.jar.fetch(path, { method });
     const { status, headers } = response;
-    return { status, headers, text: await response.text() };
+    const text = await response.text();
+    const set = headers.getSetCookie();
+    return { text, status, headers, set, cache: headers.get("x-cache") };
   }
 }
 
@@ -279,7 +270,7 @@ for (const [name, rules] of Object.entries(CACHES)) {
 
     it("signs out at once, on pages that are kept as well", async () => {
       const ada = await cached.user("ada");
-      const { cookie } = ada;
+      const cookies = ada.jar.cookies();
       const kept = unseen("/silent");
       for (const cache of ["MISS", "HIT"]) {
         const seen = await ada.fetch(kept);
@@ -288,7 +279,7 @@ for (const [name, rules] of Object.entries(CACHES)) {
       const { set } = await ada.fetch("/sign-out", "POST");
       assertEquals([set.length, ada.cookie], [1, undefined]);
       assertEquals((await ada.fetch(kept)).text, "Hello stranger");
-      ada.cookie = cookie;
+      ada.jar.add(cookies);
       const next = await ada.fetch(unseen("/silent"));
       assertEquals(next.text, "Hello stranger");
     });

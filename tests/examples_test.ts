@@ -12,6 +12,7 @@ import counter from "../examples/counter.ts";
 import hono from "../examples/hono.ts";
 import signin from "../examples/signin.ts";
 import theft from "../examples/theft.ts";
+import { Jar, type JarCookie, type RequestHandler } from "../testing.ts";
 
 const ORIGIN = "http://localhost:8000";
 const CHROMIUM =
@@ -21,31 +22,33 @@ const EDGE =
 const SAFARI =
   "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/604.1";
 
-type Fetch = (request: Request) => Promise<Response>;
-
-/** A browser as far as these programs can tell: one cookie, forms, redirects. */
+/** A browser as far as these programs can tell: cookies, forms, redirects. */
 class Browser {
-  readonly #fetch: Fetch;
-  readonly #userAgent: string;
-  cookie: string | undefined;
+  readonly #jar: Jar;
   /** The page that was opened last. */
   page = "";
 
-  constructor(fetch: Fetch, userAgent = CHROMIUM) {
-    this.#fetch = fetch;
-    this.#userAgent = userAgent;
+  constructor(fetch: RequestHandler, userAgent = CHROMIUM) {
+    const headers = { "user-agent": userAgent };
+    this.#jar = new Jar(fetch, { baseUrl: ORIGIN, headers });
   }
 
-  async send(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = new Headers(init.headers);
-    headers.set("user-agent", this.#userAgent);
-    if (this.cookie !== undefined) headers.set("cookie", this.cookie);
-    const response = await this.#fetch(
-      new Request(ORIGIN + path, { ...init, headers }),
-    );
-    const [setCookie] = response.headers.getSetCookie();
-    if (setCookie !== undefined) this.#keep(setCookie);
-    return response;
+  /** The header `Cookie` of its requests. */
+  get cookie(): string | undefined {
+    return this.#jar.header();
+  }
+
+  /** Takes a copy of the cookies that another browser has, or had. */
+  take(cookies: Iterable<JarCookie>): void {
+    this.#jar.add(cookies);
+  }
+
+  cookies(): JarCookie[] {
+    return this.#jar.cookies();
+  }
+
+  send(path: string, init: RequestInit = {}): Promise<Response> {
+    return this.#jar.fetch(path, init);
   }
 
   async open(path = "/"): Promise<string> {
@@ -77,11 +80,6 @@ class Browser {
     const response = await this.post(path, fields);
     assertEquals(response.status, 303);
     return await this.open(response.headers.get("location") ?? "nowhere");
-  }
-
-  #keep(setCookie: string): void {
-    const isRemoved = setCookie.includes("Max-Age=0");
-    this.cookie = isRemoved ? undefined : setCookie.split(";")[0];
   }
 }
 
@@ -186,10 +184,10 @@ describe("example with Hono", () => {
   it("a cookie from before the sign-out opens nothing after it", async () => {
     const browser = new Browser(hono.fetch);
     await sendToHono(browser, "/sign-in", ADA);
-    const { cookie } = browser;
+    const cookies = browser.cookies();
     assertEquals((await sendToHono(browser, "/sign-out", ""))[0], 200);
     assertEquals(browser.cookie, undefined);
-    browser.cookie = cookie;
+    browser.take(cookies);
     assertEquals((await sendToHono(browser, "/notes"))[0], 401);
   });
 
@@ -266,9 +264,10 @@ describe("sign-in example, signing in", () => {
     const browser = new Browser(signin.fetch);
     await browser.submit("/sign-in", { name: "ada", password: "wrong" });
     const thief = new Browser(signin.fetch);
-    thief.cookie = browser.cookie;
+    thief.take(browser.cookies());
+    const copied = thief.cookie;
     await browser.submit("/sign-in", { name: "ada", password: "engine" });
-    assertNotEquals(browser.cookie, thief.cookie);
+    assertNotEquals(browser.cookie, copied);
     assertNotMatch(await thief.open(), /Hello/);
     assertMatch(await browser.open(), /Hello/);
   });
@@ -391,9 +390,9 @@ describe("sign-in example, signing out", () => {
 
   it("the cookie of before opens nothing", async () => {
     const browser = await signedIn();
-    const { cookie } = browser;
+    const cookies = browser.cookies();
     await browser.submit("/sign-out");
-    browser.cookie = cookie;
+    browser.take(cookies);
     assertNotMatch(await browser.open(), /Hello/);
   });
 
