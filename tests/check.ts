@@ -21,6 +21,7 @@ await run("examples in the documentation", [
   ...options,
   "README.md",
   "SECURITY.md",
+  "docs/",
   "mod.ts",
   "testing.ts",
   "core/",
