@@ -1,4 +1,13 @@
-type Handler = (request: Request) => Response | Promise<Response>;
+type Handler = (
+  request: Request,
+) => Response | undefined | Promise<Response | undefined>;
+
+/** What Bun takes for WebSockets. */
+interface BunSockets {
+  // Bun alone knows what its sockets are.
+  // deno-lint-ignore no-explicit-any
+  message(socket: any, text: unknown): unknown;
+}
 
 /** A server on a free port of this machine. */
 export interface LocalServer {
@@ -10,7 +19,12 @@ export interface LocalServer {
 
 /** The part of Bun that serves. */
 interface BunServe {
-  serve(options: { hostname: string; port: number; fetch: Handler }): {
+  serve(options: {
+    hostname: string;
+    port: number;
+    fetch: Handler;
+    websocket?: BunSockets;
+  }): {
     readonly port: number;
     stop(force: boolean): Promise<void>;
   };
@@ -18,9 +32,15 @@ interface BunServe {
 
 const HOST = "127.0.0.1";
 
-/** Serves a handler over HTTP, under Deno and under Bun. */
-export function serve(handler: Handler): LocalServer {
-  return "Bun" in globalThis ? serveOnBun(handler) : serveOnDeno(handler);
+/**
+ * Serves a handler over HTTP, under Deno and under Bun.
+ *
+ * @param websocket What the handler upgrades to on Bun.
+ */
+export function serve(handler: Handler, websocket?: BunSockets): LocalServer {
+  return "Bun" in globalThis
+    ? serveOnBun(handler, websocket)
+    : serveOnDeno(handler);
 }
 
 function serveOnDeno(handler: Handler): LocalServer {
@@ -30,7 +50,8 @@ function serveOnDeno(handler: Handler): LocalServer {
     port: 0,
     signal: stop.signal,
     onListen: () => {},
-  }, handler);
+    // An upgrade has a response here.
+  }, handler as (request: Request) => Response | Promise<Response>);
   const close = () => {
     stop.abort();
     return server.finished;
@@ -38,9 +59,14 @@ function serveOnDeno(handler: Handler): LocalServer {
   return { url: `http://${HOST}:${server.addr.port}`, close };
 }
 
-function serveOnBun(handler: Handler): LocalServer {
+function serveOnBun(handler: Handler, websocket?: BunSockets): LocalServer {
   const { Bun } = globalThis as unknown as { Bun: BunServe };
-  const server = Bun.serve({ hostname: HOST, port: 0, fetch: handler });
+  const server = Bun.serve({
+    hostname: HOST,
+    port: 0,
+    fetch: handler,
+    ...websocket === undefined ? {} : { websocket },
+  });
   const close = () => server.stop(true);
   return { url: `http://${HOST}:${server.port}`, close };
 }
