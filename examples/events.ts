@@ -8,17 +8,13 @@ import {
   DEFAULT_RENEW_INTERVAL,
   Manager,
   type ManagerOptions,
-  type Session,
 } from "@cloakroom/session";
 
 /** How often a silent stream asks whether it may go on, in milliseconds. */
 const HEARTBEAT = 15_000;
 
-/** One open stream. */
-interface Listener {
-  /** Sends a text, or ends the stream if its session has ended. */
-  tell(text: string): Promise<void>;
-}
+/** An open stream: sends a text, or ends if it may not go on. */
+type Listener = (text: string) => Promise<void>;
 
 export function makeServer(options: ManagerOptions = {}) {
   const { now = () => Date.now() } = options;
@@ -29,65 +25,64 @@ export function makeServer(options: ManagerOptions = {}) {
     ...options,
   });
 
-  function listen(session: Session): ReadableStream<Uint8Array> {
-    const encoder = new TextEncoder();
-    // A browser connects again by itself, and shows the cookie that it has then.
-    const until = now() + DEFAULT_RENEW_INTERVAL * 1000;
-    let end = () => {};
-    return new ReadableStream({
-      start(controller) {
-        const listener: Listener = {
-          async tell(text) {
-            // A store that cannot tell ends the stream as well.
-            const isAlive = await session.isAlive().catch(() => false);
-            if (!listeners.has(listener)) return;
-            if (isAlive && now() < until) {
-              return controller.enqueue(encoder.encode(text));
-            }
-            end();
-            controller.close();
-          },
-        };
-        // A line that begins with a colon is no event.
-        const timer = setInterval(() => listener.tell(":\n\n"), HEARTBEAT);
-        end = () => {
-          clearInterval(timer);
-          listeners.delete(listener);
-        };
-        listeners.add(listener);
-        controller.enqueue(encoder.encode("data: Welcome\n\n"));
-      },
-      cancel: () => end(),
-    });
-  }
-
   const fetch = manager.handle(async (request, session) => {
     const { pathname } = new URL(request.url);
-    if (request.method === "POST") {
-      // For this demonstration only: whoever asks is signed in.
-      if (pathname === "/sign-in") session.signIn("ada");
-      if (pathname === "/sign-out") session.destroy();
-      if (pathname === "/say" && session.principal !== undefined) {
-        // In JSON, for an event's data is one line.
-        const event = `data: ${JSON.stringify(await request.text())}\n\n`;
-        await Promise.all([...listeners].map(({ tell }) => tell(event)));
-        return new Response(null, { status: 204 });
-      }
-      return new Response(null, { status: 303, headers: { location: "/" } });
+    if (pathname === "/events") {
+      // A browser connects again by itself, and shows the cookie it has then.
+      const until = now() + DEFAULT_RENEW_INTERVAL * 1000;
+      // A store that cannot tell ends the stream as well.
+      const mayGoOn = async () =>
+        now() < until && await session.isAlive().catch(() => false);
+      return session.principal === undefined
+        ? new Response("Please sign in", { status: 401 }) // it asks no more
+        : new Response(streamOf(listeners, mayGoOn), { headers: STREAM });
     }
-    if (pathname !== "/events") return page(session.principal);
-    // A browser does not ask again after this.
-    if (session.principal === undefined) {
-      return new Response("Please sign in", { status: 401 });
+    if (request.method !== "POST") return page(session.principal);
+    // For this demonstration only: whoever asks is signed in.
+    if (pathname === "/sign-in") session.signIn("ada");
+    if (pathname === "/sign-out") session.destroy();
+    if (pathname === "/say" && session.principal !== undefined) {
+      // In JSON, for an event's data is one line.
+      const event = `data: ${JSON.stringify(await request.text())}\n\n`;
+      await Promise.all([...listeners].map((tell) => tell(event)));
     }
-    const headers = {
-      "content-type": "text/event-stream",
-      "cache-control": "no-store",
-    };
-    return new Response(listen(session), { headers });
+    return new Response(null, { status: 303, headers: { location: "/" } });
   });
 
   return { fetch, manager, listeners };
+}
+
+const STREAM = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+};
+
+function streamOf(
+  listeners: Set<Listener>,
+  mayGoOn: () => Promise<boolean>,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let end = () => {};
+  return new ReadableStream({
+    start(controller) {
+      const tell: Listener = async (text) => {
+        const isAllowed = await mayGoOn();
+        if (!listeners.has(tell)) return;
+        if (isAllowed) return controller.enqueue(encoder.encode(text));
+        end();
+        controller.close();
+      };
+      // A line that begins with a colon is no event.
+      const timer = setInterval(() => tell(":\n\n"), HEARTBEAT);
+      end = () => {
+        clearInterval(timer);
+        listeners.delete(tell);
+      };
+      listeners.add(tell);
+      controller.enqueue(encoder.encode("data: Welcome\n\n"));
+    },
+    cancel: () => end(),
+  });
 }
 
 function page(user: string | undefined): Response {

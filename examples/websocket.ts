@@ -23,8 +23,8 @@ interface Socket {
 /** What a socket was opened with. */
 interface Opened {
   readonly session: Session<Count>;
-  /** When, in milliseconds since the Unix epoch. */
-  readonly at: number;
+  /** Whether that is so long ago that the client should connect again. */
+  readonly isOld: () => boolean;
 }
 
 /** The part of Bun's server that is needed here. */
@@ -35,64 +35,69 @@ interface BunServer {
 export function makeServer(options: ManagerOptions = {}) {
   const { now = () => Date.now() } = options;
   const manager = new Manager<Count>(options);
-
-  async function receive(socket: Socket, opened: Opened, text: string) {
-    const { session, at } = opened;
-    try {
-      if (!await session.isAlive()) return socket.close(4401, "Signed out");
-      // A new handshake shows the cookie, by which a copy is found out.
-      if (now() - at >= DEFAULT_RENEW_INTERVAL * 1000) {
-        return socket.close(4000, "Connect again");
-      }
-      const count = await session.update("messages", (count = 0) => count + 1);
-      socket.send(`${count}: ${text}`);
-    } catch {
-      // The store cannot tell, or the session ended just now. An error that
-      // nobody handles would end the process.
-      socket.close(1011, "Try again later");
+  const handler = (
+    request: Request,
+    session: Session<Count>,
+    server?: unknown,
+  ): Response | undefined => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/socket") {
+      const until = now() + DEFAULT_RENEW_INTERVAL * 1000;
+      const opened = { session, isOld: () => now() >= until };
+      return upgrade(request, opened, server);
     }
-  }
-
-  const fetch = manager.handle(
-    (
-      request,
-      session,
-      server: unknown = undefined,
-    ): Response | undefined => {
-      const { pathname } = new URL(request.url);
+    if (request.method === "POST") {
       // For this demonstration only: whoever asks is signed in.
-      if (request.method === "POST" && pathname === "/sign-in") {
-        session.signIn("ada");
-      }
-      if (request.method === "POST" && pathname === "/sign-out") {
-        session.destroy();
-      }
-      if (pathname !== "/socket") return page(session.principal);
-      if (session.principal === undefined) {
-        return new Response("Please sign in", { status: 401 });
-      }
-      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-        return new Response("This is a WebSocket", { status: 426 });
-      }
-      // `start` once, for the handshake: its cookie grows old.
-      const opened = { session, at: now() };
-      if ("Bun" in globalThis) {
-        const isOpen = (server as BunServer).upgrade(request, { data: opened });
-        return isOpen ? undefined : new Response(null, { status: 400 });
-      }
-      const { socket, response } = Deno.upgradeWebSocket(request);
-      socket.onmessage = ({ data }) => receive(socket, opened, String(data));
-      return response;
-    },
-  );
-
-  /** For Bun. */
-  const websocket = {
-    message(socket: Socket & { readonly data: Opened }, text: unknown) {
-      return receive(socket, socket.data, String(text));
-    },
+      if (pathname === "/sign-in") session.signIn("ada");
+      if (pathname === "/sign-out") session.destroy();
+    }
+    return page(session.principal);
   };
-  return { fetch, websocket };
+  return { fetch: manager.handle(handler), websocket };
+}
+
+/** Opens a socket with the session of its handshake, on Deno or on Bun. */
+function upgrade(
+  request: Request,
+  opened: Opened,
+  server: unknown,
+): Response | undefined {
+  if (opened.session.principal === undefined) {
+    return new Response("Please sign in", { status: 401 });
+  }
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    return new Response("This is a WebSocket", { status: 426 });
+  }
+  if ("Bun" in globalThis) {
+    const isOpen = (server as BunServer).upgrade(request, { data: opened });
+    return isOpen ? undefined : new Response(null, { status: 400 });
+  }
+  const { socket, response } = Deno.upgradeWebSocket(request);
+  socket.onmessage = ({ data }) => receive(socket, opened, String(data));
+  return response;
+}
+
+/** What Bun does with a message. */
+const websocket = {
+  message(socket: Socket & { readonly data: Opened }, text: unknown) {
+    return receive(socket, socket.data, String(text));
+  },
+};
+
+async function receive(socket: Socket, opened: Opened, text: string) {
+  const { session, isOld } = opened;
+  try {
+    // Not `manager.start` with the handshake: its cookie grows old.
+    if (!await session.isAlive()) return socket.close(4401, "Signed out");
+    // A new handshake shows the cookie, by which a copy is found out.
+    if (isOld()) return socket.close(4000, "Connect again");
+    const count = await session.update("messages", (count = 0) => count + 1);
+    socket.send(`${count}: ${text}`);
+  } catch {
+    // The store cannot tell, or the session ended just now. An error that nobody
+    // handles would end the process.
+    socket.close(1011, "Try again later");
+  }
 }
 
 function page(user: string | undefined): Response {

@@ -208,11 +208,6 @@ export class Jar {
         `Cannot sign in: a browser would refuse the cookie at ${this.#baseUrl}: ${refusal.reason}: set baseUrl`,
       );
     }
-    if (response.headers.getSetCookie().length === 0) {
-      throw new TypeError(
-        "Cannot sign in: the manager sent no cookie: do the jar's headers have a bearer token?",
-      );
-    }
   }
 
   /**

@@ -179,9 +179,13 @@ describe("a WebSocket", () => {
 /** Reads a stream piece by piece. */
 function readerOf({ body }: Response) {
   assert(body !== null);
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   return {
-    next: async () => (await reader.read()).value,
+    next: async () => {
+      const { value } = await reader.read();
+      return value === undefined ? undefined : decoder.decode(value);
+    },
     cancel: () => reader.cancel(),
   };
 }
@@ -243,9 +247,9 @@ describe("server-sent events", () => {
     await opened.say("hello");
     assertEquals(await opened.reader.next(), undefined);
     const failing = await openEvents();
-    const [listener] = failing.listeners;
+    const [tell] = failing.listeners;
     failCall(failing.provider, "read");
-    await listener?.tell("data: secret\n\n");
+    await tell?.("data: secret\n\n");
     assertEquals(await failing.reader.next(), undefined);
   });
 
@@ -274,7 +278,7 @@ describe("a stream that updates late", () => {
     const reader = readerOf(await jar.fetch("/report"));
     assertEquals(await reader.next(), "Row 1\n");
     assertEquals(await reader.next(), "Row 2\n");
-    assertMatch(await textAt(jar, "/"), /[23] of 5 rows sent/);
+    assertStringIncludes(await textAt(jar, "/"), "2 of 5 rows sent");
     while (await reader.next() !== undefined);
     assertStringIncludes(await textAt(jar, "/"), "5 of 5 rows sent");
   });
@@ -285,10 +289,8 @@ describe("a stream that updates late", () => {
     const reader = readerOf(await jar.fetch("/report"));
     assertEquals(await reader.next(), "Row 1\n");
     await (await jar.fetch("/sign-out", POST)).text();
-    const rest: string[] = [];
-    for (let text; (text = await reader.next()) !== undefined;) rest.push(text);
-    assertEquals(rest.at(-1), "Signed out\n");
-    assert(rest.length < 4, rest.join());
+    assertEquals(await reader.next(), "Signed out\n");
+    assertEquals(await reader.next(), undefined);
     assertEquals(await manager.list("ada"), []);
   });
 
@@ -297,6 +299,6 @@ describe("a stream that updates late", () => {
     const reader = readerOf(await jar.fetch("/report"));
     await reader.next();
     await reader.cancel();
-    assertMatch(await textAt(jar, "/"), /[123] of 5 rows sent/);
+    assertStringIncludes(await textAt(jar, "/"), "1 of 5 rows sent");
   });
 });
