@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { Manager, type Provider, SessionError } from "../mod.ts";
+import { Manager, type Provider, type SessionError } from "../mod.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
 import { RedisProvider } from "../providers/redis.ts";
 import { requestWith } from "./_browser.ts";
