@@ -77,8 +77,8 @@ export interface JarSignInOptions<Data extends object> {
 /**
  * One browser, as far as cookies go: it keeps what `Set-Cookie` says, with
  * `Domain`, `Path`, `Secure`, `Max-Age`, `Expires` and the prefixes of names, and
- * sends it along. Like a browser it takes `http://localhost` for HTTPS. It does
- * not look at `SameSite`, and adds neither `Origin` nor `Sec-Fetch-Site`: a test
+ * sends it along. Like a browser it takes `http://localhost` for HTTPS. It knows
+ * no public suffix but those of one label, does not look at `SameSite`, and adds neither `Origin` nor `Sec-Fetch-Site`: a test
  * that plays another site's page sends those itself.
  *
  * @example Sign in by the form, and follow to the page behind it
@@ -127,6 +127,11 @@ export class Jar {
         `Cannot create Jar: redirect must be "manual" or "follow": received ${redirect}`,
       );
     }
+    if (typeof now !== "function") {
+      throw new TypeError(
+        `Cannot create Jar: now must be a function: received ${typeof now}`,
+      );
+    }
     this.#answer = isUrl ? (request) => fetch(request) : handlerOf(target);
     this.#baseUrl = readBaseUrl(baseUrl);
     this.#now = now;
@@ -151,7 +156,8 @@ export class Jar {
    * the jar's option says, and follows no redirect to another origin.
    * @returns The answer; of several, the last.
    * @throws {TypeError} If `input` is no URL, the target answers with no
-   * response, or there are more than 20 redirects.
+   * response, there are more than 20 redirects, or one and `redirect` is
+   * `"error"`.
    * @throws What the target throws.
    */
   async fetch(
@@ -160,7 +166,15 @@ export class Jar {
   ): Promise<Response> {
     const { redirect = this.#redirect } = init;
     let request = this.#requestFor(input, init);
-    if (redirect !== "follow") return await this.#send(request);
+    if (redirect !== "follow") {
+      const response = await this.#send(request);
+      if (redirect === "manual" || !REDIRECTS.has(response.status)) {
+        return response;
+      }
+      throw new TypeError(
+        `Cannot fetch: redirect is "error", and the answer is one: received ${response.status}`,
+      );
+    }
     for (let count = 0; count <= MAX_REDIRECTS; count++) {
       const again = request.clone();
       const response = await this.#send(request);

@@ -199,7 +199,9 @@ describe("a jar talks to", () => {
 
   it("with options that it knows", () => {
     const handler = () => new Response();
-    const wrong = [{ clock: 1 }, { redirect: "error" }, { baseUrl: "/a" }];
+    const wrong = [{ clock: 1 }, { now: 1 }, { redirect: "error" }, {
+      baseUrl: "/a",
+    }];
     for (const options of wrong) {
       assertThrows(() => new Jar(handler, options as JarOptions), TypeError);
     }
@@ -527,6 +529,13 @@ describe("a jar follows redirects", () => {
     assertEquals((await jar.fetch("/from")).status, 200);
     const manual = { redirect: "manual" } as const;
     assertEquals((await jar.fetch("/from", manual)).status, 302);
+  });
+
+  it("or fails at one, if that is asked for", async () => {
+    const jar = new Jar(redirecting(302));
+    const error = { redirect: "error" } as const;
+    await assertRejects(() => jar.fetch("/from", error), TypeError, "302");
+    assertEquals((await jar.fetch("/to", error)).status, 200);
   });
 
   it("with the method and the body that a browser sends on", async () => {
