@@ -1,6 +1,7 @@
 /** A program of some other kind that runs beside the tests. */
 import {
   type ChildProcess,
+  execFile,
   execFileSync,
   spawn,
   spawnSync,
@@ -17,6 +18,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
 
 const HOST = "127.0.0.1";
 
@@ -24,6 +26,12 @@ const HOST = "127.0.0.1";
 const RUN_AS = "postgres";
 
 const IS_ROOT = process.getuid?.() === 0;
+
+/** Programs that must not outlive a run, however it ends. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) signal(child, "SIGKILL");
+});
 
 /** What is started and how to know that it is ready. */
 export interface DaemonOptions {
@@ -42,8 +50,6 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
-    // Not even a run that is interrupted leaves a program behind.
-    process.once("exit", () => this.#signal("SIGKILL"));
   }
 
   static async start(options: DaemonOptions): Promise<Daemon> {
@@ -61,17 +67,18 @@ export class Daemon {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
+    running.add(child);
     await untilSaid(child, ready);
   }
 
   /** Stops it where it is; its connections stay. */
   pause(): void {
-    this.#signal("SIGSTOP");
+    signal(this.#process, "SIGSTOP");
   }
 
   /** Lets it go on. */
   resume(): void {
-    this.#signal("SIGCONT");
+    signal(this.#process, "SIGCONT");
   }
 
   /** Ends it without a chance to write anything down. */
@@ -79,16 +86,17 @@ export class Daemon {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null) return;
     const ended = once(child, "exit");
-    this.#signal("SIGKILL");
+    signal(child, "SIGKILL");
     await ended;
+    running.delete(child);
     this.#process = undefined;
   }
+}
 
-  #signal(name: NodeJS.Signals): void {
-    const { pid, exitCode, signalCode } = this.#process ?? {};
-    if (pid === undefined || exitCode !== null || signalCode !== null) return;
-    process.kill(pid, name);
-  }
+function signal(child: ChildProcess | undefined, name: NodeJS.Signals): void {
+  const { pid, exitCode, signalCode } = child ?? {};
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  process.kill(pid, name);
 }
 
 /** A folder that is removed by {@linkcode removeFolder}. */
@@ -112,14 +120,16 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Runs a program to its end, as somebody who is not root, and gives its output. */
-export function runAsOwner(command: string, args: readonly string[]): string {
+/**
+ * Runs a program to its end, as somebody who is not root. It may talk to a proxy
+ * of this process, which therefore goes on.
+ */
+export async function runAsOwner(
+  command: string,
+  args: readonly string[],
+): Promise<void> {
   const [path, words] = asOwner(command, args);
-  return execFileSync(path, words, {
-    cwd: "/",
-    encoding: "utf8",
-    stdio: "pipe",
-  });
+  await promisify(execFile)(path, words, { cwd: "/" });
 }
 
 /** Where a program is; Debian keeps those of Postgres off the PATH. */

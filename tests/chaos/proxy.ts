@@ -107,11 +107,13 @@ export class Proxy {
       end.setNoDelay(true).on("error", () => {});
       end.on("close", () => this.#ended(pair));
     }
-    client.on("data", (chunk: Uint8Array) => this.#pass(pair, server, chunk));
+    const up = new Line((chunk) => this.#pass(pair, server, chunk));
+    const down = new Line((chunk) => this.#pass(pair, client, chunk));
+    client.on("data", (chunk: Uint8Array) => up.send(chunk, this.delay));
     server.on("data", (chunk: Uint8Array) => {
       if (this.cutFraction > 0 && this.#random() < this.cutFraction) {
         for (const end of pair.ends) end.destroy();
-      } else this.#pass(pair, client, chunk);
+      } else down.send(chunk, this.delay);
     });
   }
 
@@ -125,14 +127,35 @@ export class Proxy {
     for (const end of pair.ends) end.destroy();
   }
 
-  async #pass(pair: Pair, to: Socket, chunk: Uint8Array): Promise<void> {
+  #pass(pair: Pair, to: Socket, chunk: Uint8Array): void {
     const send = () => {
       if (!pair.isSilent && !to.destroyed) to.write(chunk);
     };
-    // Equal waits end in the order in which they began.
-    if (this.delay > 0) await sleep(this.delay);
     if (pair.held === undefined) send();
     else pair.held.push(send);
+  }
+}
+
+/** One direction of a connection: what is sent later arrives later. */
+class Line {
+  readonly #arrive: (chunk: Uint8Array) => void;
+  #last: Promise<void> = Promise.resolve();
+  #isEmpty = true;
+
+  constructor(arrive: (chunk: Uint8Array) => void) {
+    this.#arrive = arrive;
+  }
+
+  /** @param delay How long it takes, in milliseconds. */
+  send(chunk: Uint8Array, delay: number): void {
+    if (delay === 0 && this.#isEmpty) return this.#arrive(chunk);
+    this.#isEmpty = false;
+    const due = sleep(delay);
+    const last = this.#last.then(() => due).then(() => {
+      if (this.#last === last) this.#isEmpty = true;
+      this.#arrive(chunk);
+    });
+    this.#last = last;
   }
 }
 

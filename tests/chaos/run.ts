@@ -12,6 +12,9 @@ import { countByKind } from "./history.ts";
 import { play, type Played, type Scenario, titleOf } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
+// Every server that is started wants to be ended with the run.
+process.setMaxListeners(0);
+
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "3" },

@@ -258,7 +258,7 @@ async function startStandby({ folder, link, port }: {
   readonly port: number;
 }): Promise<Daemon> {
   const data = join(folder, "data");
-  runAsOwner(findProgram("pg_basebackup") as string, [
+  await runAsOwner(findProgram("pg_basebackup") as string, [
     ...["--pgdata", data, "--write-recovery-conf", "--checkpoint=fast"],
     ...["--host", HOST, "--port", String(link.port), "--username=postgres"],
     ...["--no-sync"],
@@ -376,10 +376,8 @@ export class TinyDisk {
 
   /** @param megabytes Its size. */
   constructor(megabytes: number) {
-    const { uid, gid } = statSync(this.folder);
     const { status, stderr } = mount(this.folder, megabytes);
     if (status !== 0) throw new Error(`Cannot mount a disk: ${stderr}`);
-    chownSync(this.folder, uid, gid);
   }
 
   /** Leaves no room on it. */
