@@ -101,7 +101,7 @@ import {
   touchArgs,
   updateArgs,
 } from "./redis/script_args.ts";
-import { CREATE, DESTROY, END, TOUCH, UPDATE } from "./redis/scripts.ts";
+import { CLEAR, CREATE, DESTROY, END, TOUCH, UPDATE } from "./redis/scripts.ts";
 
 export type {
   IoRedisClient,
@@ -268,18 +268,12 @@ export class RedisProvider implements Provider {
     patience?: Patience,
   ): Promise<DestroyResult> {
     this.#checkOpen();
-    if (!isId(id)) return "absent";
-    const args = destroyArgs(ownOf(guard), now);
-    const reply = textOf(
-      await this.#redis.run(DESTROY, this.#keyOf(id), args, patience),
-    ) as string;
-    if (!reply.startsWith("done")) return reply as DestroyResult;
-    const principal = readPrincipal(reply.slice("done".length));
+    const { result, principal } = await this.#end(id, guard, now, patience);
+    // Nobody waits for it: the session has ended, and the entry is a hint.
     if (principal !== undefined) {
-      // Nobody waits for it: the session has ended, and the entry is a hint.
       tidy(() => this.#index.remove(principal, [id]));
     }
-    return "done";
+    return result;
   }
 
   /** {@inheritDoc Provider.destroyMany} */
@@ -289,11 +283,20 @@ export class RedisProvider implements Provider {
     now: number,
     patience?: Patience,
   ): Promise<readonly string[]> {
+    this.#checkOpen();
     const ended: string[] = [];
+    const ownedBy = new Map<string, string[]>();
     await inBatches([...new Set(ids)], patience, async (id) => {
-      const result = await this.destroy(id, guard, now, patience);
+      const { result, principal } = await this.#end(id, guard, now, patience);
       if (result === "done") ended.push(id);
+      if (principal === undefined) return;
+      const owned = ownedBy.get(principal);
+      if (owned === undefined) ownedBy.set(principal, [id]);
+      else owned.push(id);
     });
+    for (const [principal, owned] of ownedBy) {
+      await this.#unlist(principal, owned);
+    }
     return ended;
   }
 
@@ -338,18 +341,16 @@ export class RedisProvider implements Provider {
       const reply = await this.#redis.run(END, key, owner, patience);
       if (textOf(reply) === "done") ended.push(id);
     });
-    for (let at = 0; at < ended.length; at += BATCH) {
-      const batch = ended.slice(at, at + BATCH);
-      await tidy(() => this.#index.remove(principal, batch));
-    }
+    await this.#unlist(principal, ended);
     return ended.length;
   }
 
   /**
    * Ends every session with this prefix, in a cluster on every master that the
-   * client knows. Looks through all keys of the database, some at a time. It begins again if another server takes over
-   * meanwhile, or keys move to another. The lists of users' sessions are left to
-   * expire: one of them may be needed by a sign-in under way.
+   * client knows. Looks through all keys of the database, some at a time, and
+   * begins again if another server takes over meanwhile or keys move to another.
+   * The lists of users' sessions are left to expire: one of them may be needed by
+   * a sign-in under way.
    *
    * @returns How many there were; expired ones may or may not count.
    * @throws If the servers change all the time.
@@ -361,7 +362,7 @@ export class RedisProvider implements Provider {
     do {
       checkPatience(patience);
       const { ids, next } = await this.#scanIds(cursor, 1000);
-      if (ids.length > 0) count += await this.#unlink(ids);
+      if (ids.length > 0) count += await this.#endAll(ids, patience);
       cursor = next;
       patience?.extend();
     } while (cursor !== undefined);
@@ -391,12 +392,15 @@ export class RedisProvider implements Provider {
   /** {@inheritDoc Provider.serverTime} */
   async serverTime(): Promise<number> {
     this.#checkOpen();
-    return await this.#redis.time(this.#prefix);
+    return await this.#redis.time();
   }
 
-  /** Opens another client in place of the one that the provider opened. */
+  /**
+   * Opens another client in place of the one that the provider opened itself;
+   * one that it was handed is the caller's to look after.
+   */
   reconnect(): void {
-    this.#owned?.reconnect();
+    if (!this.#isClosed) this.#owned?.reconnect();
   }
 
   /** Closes the client if the provider opened it. Twice is safe. */
@@ -405,6 +409,31 @@ export class RedisProvider implements Provider {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#owned?.close();
+  }
+
+  /** Ends a session, and says whose it was if the index is to forget it. */
+  async #end(
+    id: string,
+    guard: Guard,
+    now: number,
+    patience: Patience | undefined,
+  ): Promise<{ result: DestroyResult; principal?: string | undefined }> {
+    if (!isId(id)) return { result: "absent" };
+    const args = destroyArgs(ownOf(guard), now);
+    const reply = textOf(
+      await this.#redis.run(DESTROY, this.#keyOf(id), args, patience),
+    ) as string;
+    if (!reply.startsWith("done")) return { result: reply as DestroyResult };
+    const principal = readPrincipal(reply.slice("done".length));
+    return { result: "done", principal };
+  }
+
+  /** Has the index forget sessions that have ended, some at a time. */
+  async #unlist(principal: string, ids: readonly string[]): Promise<void> {
+    for (let at = 0; at < ids.length; at += BATCH) {
+      const batch = ids.slice(at, at + BATCH);
+      await tidy(() => this.#index.remove(principal, batch));
+    }
   }
 
   /** Has the index name a session before an update signs somebody in. */
@@ -445,15 +474,20 @@ export class RedisProvider implements Provider {
     return { ids: [...new Set(ids)], next };
   }
 
-  async #unlink(ids: readonly string[]): Promise<number> {
+  async #endAll(
+    ids: readonly string[],
+    patience: Patience | undefined,
+  ): Promise<number> {
     const keys = ids.map((id) => this.#keyOf(id));
-    // In a cluster, one command cannot name keys of different nodes.
+    // In a cluster, one script cannot name keys of different nodes.
     const isCluster = this.#redis.nodes !== undefined;
     const batches = isCluster ? keys.map((key) => [key]) : [keys];
-    const counts = await Promise.all(
-      batches.map((batch) => this.#redis.send("UNLINK", batch)),
-    );
-    return counts.reduce((sum: number, count) => sum + Number(count), 0);
+    let count = 0;
+    await inBatches(batches, patience, async (batch) => {
+      const reply = await this.#redis.runOn(batch, CLEAR, [], patience);
+      count += Number(reply);
+    });
+    return count;
   }
 
   // Because ids have one length, no key of one prefix is a key of another.
@@ -471,15 +505,15 @@ export class RedisProvider implements Provider {
  * Does something for each of many, so many at a time that others get their turn in
  * between.
  */
-async function inBatches(
-  ids: readonly string[],
+async function inBatches<T>(
+  items: readonly T[],
   patience: Patience | undefined,
-  work: (id: string) => Promise<void>,
+  work: (item: T) => Promise<void>,
 ): Promise<void> {
-  for (let at = 0; at < ids.length; at += BATCH) {
+  for (let at = 0; at < items.length; at += BATCH) {
     if (at > 0) await setImmediate();
     checkPatience(patience);
-    await Promise.all(ids.slice(at, at + BATCH).map(work));
+    await Promise.all(items.slice(at, at + BATCH).map(work));
     patience?.extend();
   }
 }

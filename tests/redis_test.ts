@@ -208,6 +208,7 @@ describe("RedisProvider and its client", () => {
       call: (command: string, [cursor]: string[]) => {
         const view = `${port} host myself,master - 0 0 1 connected ${port}`;
         if (command === "CLUSTER") return Promise.resolve(view);
+        if (command === "INFO") return Promise.resolve("");
         calls.push([port, cursor]);
         return Promise.resolve([port === 1 ? "5" : "0", []]);
       },

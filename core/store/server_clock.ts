@@ -5,6 +5,12 @@ import type { Patience } from "../provider.ts";
 const MEASURED_ANEW = 60_000;
 
 /**
+ * How long a measurement may take, in milliseconds. One that takes longer says
+ * little, and one that is never answered must not keep others from being made.
+ */
+const LONGEST_MEASUREMENT = 1000;
+
+/**
  * Turns what is left of a caller's patience into an instant of the store's own
  * clock, so that the store can refuse by itself what reaches it later. Measured
  * against a clock of this process that nobody sets, and so that a call is rather
@@ -15,7 +21,8 @@ export class ServerClock {
   /** What the store's clock is ahead of `performance.now()` at least. */
   #ahead: number | undefined;
   #measuredAt = -Infinity;
-  #measuring: Promise<void> | undefined;
+  #measuring: Promise<unknown> | undefined;
+  #measuringSince = -Infinity;
 
   /** @param ask Asks the store, in milliseconds since the Unix epoch. */
   constructor(ask: () => Promise<number>) {
@@ -25,17 +32,31 @@ export class ServerClock {
   /**
    * The instant of the store's clock after which a call must not take effect.
    *
-   * @returns `undefined` without patience, or if the store does not tell the time.
+   * @returns `undefined` without patience.
+   * @throws What the store does, if its clock was never read: a call without a
+   * limit could wait in a client's queue and take effect at any time.
    */
   async limitOf(patience: Patience | undefined): Promise<number | undefined> {
     if (patience === undefined) return undefined;
     // Read at once: it is of this call, and moves with the next step.
     const { giveUpAt } = patience;
     const isDue = performance.now() - this.#measuredAt >= MEASURED_ANEW;
-    const measuring = isDue ? this.#measure().catch(() => {}) : undefined;
-    // Later measurements are made beside the call that they are due with.
+    const measuring = isDue ? this.#measure() : undefined;
     if (this.#ahead === undefined) await measuring;
-    return this.#ahead === undefined ? undefined : giveUpAt + this.#ahead;
+    // Later measurements are made beside the call that they are due with.
+    else measuring?.catch(() => {});
+    return giveUpAt + (this.#ahead as number);
+  }
+
+  /** What the store's clock says, asked anew; a measurement like any other. */
+  async read(): Promise<number> {
+    const askedAt = performance.now();
+    const serverTime = await this.#ask();
+    const took = performance.now() - askedAt;
+    if (this.#ahead === undefined || took <= LONGEST_MEASUREMENT) {
+      this.learn(serverTime);
+    }
+    return serverTime;
   }
 
   /** Learns what the store's clock says at this moment. */
@@ -49,11 +70,14 @@ export class ServerClock {
     this.#measuredAt = -Infinity;
   }
 
-  #measure(): Promise<void> {
-    return this.#measuring ??= this.#ask().then(
-      (serverTime) => this.learn(serverTime),
-    ).finally(() => {
-      this.#measuring = undefined;
+  #measure(): Promise<unknown> {
+    const now = performance.now();
+    const isHanging = now - this.#measuringSince > LONGEST_MEASUREMENT;
+    if (this.#measuring !== undefined && !isHanging) return this.#measuring;
+    this.#measuringSince = now;
+    const measuring = this.read().finally(() => {
+      if (this.#measuring === measuring) this.#measuring = undefined;
     });
+    return this.#measuring = measuring;
   }
 }

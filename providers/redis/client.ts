@@ -84,17 +84,17 @@ export class Connection {
    * @throws {TypeError} If the client is of no known kind, or rewrites keys.
    */
   constructor(client: RedisClient, prefix: string) {
-    this.#clock = new ServerClock(() => this.time(prefix));
+    this.#clock = new ServerClock(async () =>
+      Number(textOf(await this.#eval(CLOCK, [prefix], [])))
+    );
     const shape = client as unknown as Shape;
     this.send = senderOf(shape);
     this.nodes = nodesOf(shape);
   }
 
-  /** What the clock says of the server that has a key, in milliseconds. */
-  async time(key: string): Promise<number> {
-    const time = Number(textOf(await this.#eval(CLOCK, key, [])));
-    this.#clock.learn(time);
-    return time;
+  /** What the server's clock says, in milliseconds; in a cluster, that of one. */
+  time(): Promise<number> {
+    return this.#clock.read();
   }
 
   /** Reads a string: what is none becomes a text that is no session. */
@@ -110,22 +110,32 @@ export class Connection {
     }
   }
 
+  /** Runs a script on the one key that it works on, as `runOn` does. */
+  run(
+    script: Script,
+    key: string,
+    args: readonly string[],
+    patience: Patience | undefined,
+  ): Promise<unknown> {
+    return this.runOn([key], script, args, patience);
+  }
+
   /**
-   * Runs a script on the one key that it works on, unless the server gets it when
-   * the caller has given up.
+   * Runs a script on keys of one server, unless that gets it when the caller has
+   * given up.
    *
    * @throws {SessionError} With code `"timeout"`, if that was so.
    */
-  async run(
+  async runOn(
+    keys: readonly string[],
     script: Script,
-    key: string,
     args: readonly string[],
     patience: Patience | undefined,
   ): Promise<unknown> {
     // Twice: it is not late but the clock was set if somebody still waits.
     for (let attempt = 1;; attempt++) {
       const limit = await this.#clock.limitOf(patience);
-      const reply = await this.#limited(script, key, [
+      const reply = await this.#limited(script, keys, [
         ...args,
         limit === undefined ? "" : limit.toFixed(3),
       ]);
@@ -135,7 +145,7 @@ export class Connection {
       if (attempt === 2 || performance.now() >= (patience?.giveUpAt ?? 0)) {
         throw new SessionError(
           "timeout",
-          "Cannot write to Redis: the server got the command when it had been given up, and did nothing",
+          "Cannot write to Redis: the command came to the server when it had been given up, and was refused",
         );
       }
     }
@@ -143,11 +153,11 @@ export class Connection {
 
   async #limited(
     script: Script,
-    key: string,
+    keys: readonly string[],
     args: readonly string[],
   ): Promise<unknown> {
     try {
-      return await this.#eval(script, key, args);
+      return await this.#eval(script, keys, args);
     } catch (error) {
       // It may be another server that answers next.
       this.#clock.doubt();
@@ -157,14 +167,15 @@ export class Connection {
 
   async #eval(
     { source, sha }: Script,
-    key: string,
+    keys: readonly string[],
     args: readonly string[],
   ): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args];
     try {
-      return await this.send("EVALSHA", [sha, "1", key, ...args]);
+      return await this.send("EVALSHA", [sha, ...rest]);
     } catch (error) {
       if (!tells(error, "NOSCRIPT")) throw error;
-      return await this.send("EVAL", [source, "1", key, ...args]);
+      return await this.send("EVAL", [source, ...rest]);
     }
   }
 

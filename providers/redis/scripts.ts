@@ -381,6 +381,11 @@ redis.call('DEL', KEYS[1])
 return 'done'
 `);
 
+/** KEYS: sessions of one server. Ends them, and answers how many there were. */
+export const CLEAR: Script = freeing(`
+return redis.call('UNLINK', unpack(KEYS))
+`);
+
 /**
  * KEYS: index. ARGV: id, for how long. Notes that a session is about to be the
  * principal's, and forgets some of those whose time is up. An entry is scored by

@@ -18,12 +18,19 @@ interface Master {
 }
 
 /**
- * A short text that is the same as long as one server, or one that another takes
- * the place of, goes on.
+ * A short text that is the same as long as one server goes on with the same keys.
+ * One that was started anew has them in another order, and one that has become a
+ * replica has those of its master.
+ *
+ * @returns {@linkcode UNSETTLED} while it takes over the keys of a master.
  */
 export async function serverMark(send: Send): Promise<string> {
-  const info = await answerTo(() => send("INFO", ["server"]));
-  return /^run_id:(\w+)/m.exec(info)?.[1] ?? UNKNOWN;
+  const info = await answerTo(() => send("INFO", []));
+  if (/^master_sync_in_progress:1/m.test(info)) return UNSETTLED;
+  const mark = ["run_id", "role", "master_replid"].map((name) =>
+    new RegExp(`^${name}:(\\w+)`, "m").exec(info)?.[1] ?? UNKNOWN
+  );
+  return mark.join(":");
 }
 
 /**
@@ -42,12 +49,14 @@ export async function clusterMark(senders: readonly Send[]): Promise<string> {
   const asked = new Set(
     masters.filter(({ isSelf }) => isSelf).map(({ id }) => id),
   );
-  const isSettled = masters.every(({ id, slots }) =>
-    asked.has(id) && !slots.some((slot) => slot.startsWith("["))
-  );
+  const marks = await Promise.all(senders.map(serverMark));
+  const isSettled = !marks.includes(UNSETTLED) &&
+    masters.every(({ id, slots }) =>
+      asked.has(id) && !slots.some((slot) => slot.startsWith("["))
+    );
   if (!isSettled) return UNSETTLED;
   const lines = masters.map(({ id, epoch, slots }) => [id, epoch, ...slots]);
-  return digest(lines.map(String).sort().join("\n"));
+  return digest([...lines.map(String), ...marks].sort().join("\n"));
 }
 
 function mastersOf(view: string): Master[] {
