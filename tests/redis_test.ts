@@ -11,10 +11,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import fc from "fast-check";
-import { Cluster, Redis } from "ioredis";
+import { Redis } from "ioredis";
 import { after, before, describe, it } from "node:test";
 import { inspect } from "node:util";
-import { createClient, createCluster } from "redis";
+import { createClient } from "redis";
 import { SessionError } from "../core/errors.ts";
 import type {
   Guard,
@@ -44,11 +44,14 @@ import {
   START,
 } from "./_records.ts";
 import {
-  LossyProxy,
-  missingRedis,
-  RedisCluster,
-  RedisServer,
-} from "./_redis_server.ts";
+  type ClusterRig,
+  describeOnServer,
+  type Rig,
+  set,
+  useCluster,
+  useServer,
+} from "./_redis_rig.ts";
+import { LossyProxy, type RedisServer } from "./_redis_server.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -59,12 +62,6 @@ const GUARD: Guard = { family: makeFamily("secret") };
 const LONG = { absoluteTimeout: 400 * DAY / 1000 };
 const NONE: SessionList = { sessions: [], unreadable: [] };
 const ON_BUN = "Bun" in globalThis;
-
-const missing = missingRedis();
-if (missing !== undefined) {
-  console.log(`Tests on a Redis server are skipped: ${missing}`);
-}
-const describeOnServer = missing === undefined ? describe : describe.skip;
 
 describeOnServer("conformance of the Redis provider on one server", () => {
   const rig = useServer();
@@ -1655,79 +1652,6 @@ async function write(
   }
 }
 
-/** A server of a `describe`'s own, and providers on it that share nothing. */
-class Rig {
-  server!: RedisServer;
-  client!: Redis;
-  readonly #prefixes = new WeakMap<RedisProvider, string>();
-  #count = 0;
-
-  make(
-    prefix = `rig${this.#count++}:`,
-    client: RedisClient = this.client,
-  ): RedisProvider {
-    const provider = new RedisProvider(client, { prefix });
-    this.#prefixes.set(provider, prefix);
-    return provider;
-  }
-
-  /** A provider on the plain client that shares the sessions of another. */
-  makeLike(provider: RedisProvider): RedisProvider {
-    return this.make(this.prefixOf(provider));
-  }
-
-  prefixOf(provider: RedisProvider): string {
-    return this.#prefixes.get(provider) as string;
-  }
-
-  indexKeyOf(provider: RedisProvider, principal: string): string {
-    return `${this.prefixOf(provider)}${digest(principal)}:sessions`;
-  }
-
-  timeLeft(provider: RedisProvider, id: string): Promise<number> {
-    return this.client.pttl(this.prefixOf(provider) + id);
-  }
-
-  async indexedIds(
-    provider: RedisProvider,
-    principal: string,
-  ): Promise<string[]> {
-    const key = this.indexKeyOf(provider, principal);
-    return (await this.client.zrange(key, 0, -1)).sort();
-  }
-
-  /** How much longer both the entry and the index itself last. */
-  async indexTimeLeft(
-    provider: RedisProvider,
-    id: string,
-    principal: string,
-  ): Promise<number> {
-    const key = this.indexKeyOf(provider, principal);
-    const end = await this.client.zscore(key, id);
-    return Math.min(Number(end) - Date.now(), await this.client.pttl(key));
-  }
-
-  /** Up to when the session itself says that it is indexed. */
-  async indexedUntil(provider: RedisProvider, id: string): Promise<number> {
-    const text = await this.client.get(this.prefixOf(provider) + id);
-    return Number(text?.split("\n")[0]?.split(",")[5]);
-  }
-}
-
-function useServer(args: readonly string[] = []): Rig {
-  const rig = new Rig();
-  before(async () => {
-    rig.server = await RedisServer.start(args);
-    rig.client = new Redis(rig.server.port, { retryStrategy: () => 20 });
-    rig.client.on("error", () => {});
-  });
-  after(async () => {
-    rig.client.disconnect();
-    await rig.server.stop();
-  });
-  return rig;
-}
-
 function useNodeRedis(rig: Rig): { readonly client: RedisClient } {
   const clients: ReturnType<typeof createClient>[] = [];
   before(async () => {
@@ -1740,51 +1664,6 @@ function useNodeRedis(rig: Rig): { readonly client: RedisClient } {
       return clients[0] as RedisClient;
     },
   };
-}
-
-interface ClusterRig {
-  cluster: RedisCluster;
-  ioRedis: Cluster;
-  nodeRedis: ReturnType<typeof createCluster>;
-}
-
-function useCluster(): ClusterRig {
-  const rig = {} as ClusterRig;
-  let starting: Promise<void> | undefined;
-  // Bun gives a hook five seconds whatever it is told, and a cluster needs more
-  // where there is little to run it on.
-  for (let hook = 0; hook < 5; hook++) {
-    before(() => atMost(4000, starting ??= startCluster(rig)));
-  }
-  after(async () => {
-    rig.ioRedis.disconnect();
-    rig.nodeRedis.destroy();
-    await rig.cluster.stop();
-  });
-  return rig;
-}
-
-async function startCluster(rig: ClusterRig): Promise<void> {
-  rig.cluster = await RedisCluster.start();
-  const { nodes } = rig.cluster;
-  rig.ioRedis = new Cluster(
-    nodes.map(({ port }) => ({ host: "127.0.0.1", port })),
-  );
-  rig.nodeRedis = createCluster({
-    rootNodes: nodes.map(({ url }) => ({ url })),
-  });
-  rig.nodeRedis.on("error", () => {});
-  await rig.nodeRedis.connect();
-}
-
-/** Waits for something, but no longer than so many milliseconds. */
-async function atMost(limit: number, work: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeUp = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limit);
-  });
-  await Promise.race([work, timeUp]);
-  clearTimeout(timer);
 }
 
 function conformanceOf(client: () => RedisClient | string) {
@@ -1966,10 +1845,6 @@ async function assertCorrupt(
 function assertTimeLeft(actual: number, expected: number): void {
   // The server may have been slow, but not by ten seconds.
   assert(actual <= expected && actual > expected - 10_000, `${actual} ms`);
-}
-
-function set(key: string, value: number): SessionChange {
-  return { set: makeData([[key, value]]) };
 }
 
 /** The ids of a list without unreadable sessions, in order. */
