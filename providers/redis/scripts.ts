@@ -20,7 +20,7 @@ export interface Script {
 }
 
 /** How many entries of sessions that are past a sign-in removes at most. */
-const PAST_AT_ONCE = 100;
+const PAST_AT_ONCE = 50;
 
 // Positions in Lua count from 1 and include the last one.
 const ACCESSED = BEGINNING.length + 1;
