@@ -127,6 +127,9 @@ const MIN_SCAN = 100;
 /** How many sessions a call works on before other work gets its turn. */
 const BATCH = 250;
 
+/** How many keys `clear` looks at before other work gets its turn. */
+const CLEARED_AT_ONCE = 500;
+
 /**
  * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
  * `update` take two when they sign somebody in, and `list` and `destroyAll` two or
@@ -361,7 +364,7 @@ export class RedisProvider implements Provider {
     let cursor: string | undefined;
     do {
       checkPatience(patience);
-      const { ids, next } = await this.#scanIds(cursor, 1000);
+      const { ids, next } = await this.#scanIds(cursor, CLEARED_AT_ONCE);
       if (ids.length > 0) count += await this.#endAll(ids, patience);
       cursor = next;
       patience?.extend();
