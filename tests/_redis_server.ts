@@ -164,6 +164,8 @@ export class RedisCluster {
 
 /** A server's stand-in that can lose its answers, and its connections. */
 export class LossyProxy {
+  /** Those on which nothing is passed on any more, and nothing is said. */
+  readonly #silent = new WeakSet<Socket>();
   readonly #server = createServer((socket) => this.#accept(socket));
   readonly #target: RedisServer;
   readonly #sockets = new Set<Socket>();
@@ -185,6 +187,11 @@ export class LossyProxy {
     return (this.#server.address() as { port: number }).port;
   }
 
+  /** Has the connections that there are fall silent; new ones work. */
+  silence(): void {
+    for (const socket of this.#sockets) this.#silent.add(socket);
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
@@ -202,8 +209,11 @@ export class LossyProxy {
         for (const other of pair) other.destroy();
       });
     }
-    socket.on("data", (chunk: Uint8Array) => upstream.write(chunk));
+    socket.on("data", (chunk: Uint8Array) => {
+      if (!this.#silent.has(socket)) upstream.write(chunk);
+    });
     upstream.on("data", (chunk: Uint8Array) => {
+      if (this.#silent.has(socket)) return;
       if (this.cuts === 0) {
         socket.write(chunk);
         return;

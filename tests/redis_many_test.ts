@@ -75,6 +75,18 @@ describeOnServer("RedisProvider and many sessions at once", () => {
     });
   }
 
+  it("looks for no more sessions to clear when nobody waits any more", async () => {
+    let scans = 0;
+    const provider = new RedisProvider({
+      send(command) {
+        if (command !== "SCAN") return Promise.resolve("");
+        return Promise.resolve([++scans < 10 ? "1" : "0", []]);
+      },
+    });
+    await assertRejects(() => provider.clear(impatientAfter(3)), SessionError);
+    assertEquals(scans, 3);
+  });
+
   it("lists them in batches", async () => {
     const { provider, most } = await crowd(rig);
     const { sessions } = await provider.list("ada", START);
