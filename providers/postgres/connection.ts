@@ -38,7 +38,10 @@ export class Connection {
   client: PostgresClient;
   readonly #table: string;
   readonly #prepares: boolean;
-  readonly #clock = new ServerClock(() => this.time());
+  readonly #clock = new ServerClock(async () => {
+    const clock = { answer: `SELECT ${PRESENT}::text` };
+    return Number((await this.#ask(clock, null))[0]);
+  });
   #preparing: Promise<void> | undefined;
   #isPrepared = false;
 
@@ -89,11 +92,8 @@ export class Connection {
   }
 
   /** What the server's clock says, in milliseconds since the Unix epoch. */
-  async time(): Promise<number> {
-    const [text] = await this.#ask({ answer: `SELECT ${PRESENT}::text` }, null);
-    const time = Number(text);
-    this.#clock.learn(time);
-    return time;
+  time(): Promise<number> {
+    return this.#clock.read();
   }
 
   #forgetTable(): void {

@@ -1,15 +1,12 @@
-/** Tests what becomes of connections that fall silent while new ones work. */
+/** Tests what helps when connections to Postgres fall silent, and new ones work. */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import { Redis } from "ioredis";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { Manager, type Provider, type SessionError } from "../mod.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
-import { RedisProvider } from "../providers/redis.ts";
 import { requestWith } from "./_browser.ts";
 import { missing, PostgresServer } from "./_postgres_server.ts";
-import { missingRedis, RedisServer } from "./_redis_server.ts";
 import { Proxy } from "./chaos/proxy.ts";
 
 /** How long a call is waited for, in seconds. */
@@ -24,21 +21,7 @@ interface Way {
 }
 
 /** Clients by name: those that the library owns, and those of which it says how. */
-const REDIS: Record<string, (port: number) => Way> = {
-  "ioredis with socketTimeout": (port) => {
-    const client = new Redis(port, "127.0.0.1", {
-      socketTimeout: TIMEOUT * 1000,
-      retryStrategy: () => 50,
-      maxRetriesPerRequest: 0,
-    });
-    client.on("error", () => {});
-    return {
-      provider: new RedisProvider(client),
-      close: () => client.disconnect(),
-    };
-  },
-};
-const POSTGRES: Record<string, (port: number) => Way> = {
+const CLIENTS: Record<string, (port: number) => Way> = {
   "pg with query_timeout": (port) => {
     const pool = new pg.Pool({
       connectionString: `postgres://postgres@127.0.0.1:${port}/postgres`,
@@ -55,10 +38,7 @@ const POSTGRES: Record<string, (port: number) => Way> = {
   },
 };
 if (ON_BUN) {
-  REDIS["a URL, on Bun"] = (port) => ({
-    provider: new RedisProvider(`redis://127.0.0.1:${port}`),
-  });
-  POSTGRES["a URL, on Bun"] = (port) => ({
+  CLIENTS["a URL, on Bun"] = (port) => ({
     provider: new PostgresProvider(
       `postgres://postgres@127.0.0.1:${port}/postgres?max=4`,
     ),
@@ -144,18 +124,6 @@ function testsOf(
   }
 }
 
-describe("a Redis connection that falls silent", {
-  skip: missingRedis() !== undefined,
-}, () => {
-  let server: RedisServer | undefined;
-  it("has a server", async () => {
-    server = await RedisServer.start();
-    assertGreater(server.port, 0);
-  });
-  testsOf("Redis", REDIS, () => (server as RedisServer).port);
-  after(() => server?.stop());
-});
-
 describe("a Postgres connection that falls silent", {
   skip: missing !== undefined,
 }, () => {
@@ -164,6 +132,6 @@ describe("a Postgres connection that falls silent", {
     server = await PostgresServer.start();
     assertGreater(server.port, 0);
   });
-  testsOf("Postgres", POSTGRES, () => (server as PostgresServer).port);
+  testsOf("Postgres", CLIENTS, () => (server as PostgresServer).port);
   after(() => server?.stop());
 });
