@@ -103,13 +103,13 @@ export interface ClusterRig {
 }
 
 /** A rig whose cluster runs during a `describe`. */
-export function useCluster(): ClusterRig {
+export function useCluster(args: readonly string[] = []): ClusterRig {
   const rig = {} as ClusterRig;
   let starting: Promise<void> | undefined;
   // Bun gives a hook five seconds whatever it is told, and a cluster needs more
   // where there is little to run it on.
   for (let hook = 0; hook < 5; hook++) {
-    before(() => atMost(4000, starting ??= startCluster(rig)));
+    before(() => atMost(4000, starting ??= startCluster(rig, args)));
   }
   after(async () => {
     rig.ioRedis.disconnect();
@@ -119,8 +119,11 @@ export function useCluster(): ClusterRig {
   return rig;
 }
 
-async function startCluster(rig: ClusterRig): Promise<void> {
-  rig.cluster = await RedisCluster.start();
+async function startCluster(
+  rig: ClusterRig,
+  args: readonly string[],
+): Promise<void> {
+  rig.cluster = await RedisCluster.start(args);
   const { nodes } = rig.cluster;
   rig.ioRedis = new Cluster(
     nodes.map(({ port }) => ({ host: "127.0.0.1", port })),

@@ -110,13 +110,14 @@ export class RedisCluster {
     this.nodes = nodes;
   }
 
-  static async start(): Promise<RedisCluster> {
+  /** Starts them; `args` are options as on the command line of each. */
+  static async start(args: readonly string[] = []): Promise<RedisCluster> {
     const nodes: RedisServer[] = [];
     for (let count = 0; count < 3; count++) {
       nodes.push(
         await RedisServer.start([
           ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-          ...["--cluster-port", String(await freePort())],
+          ...["--cluster-port", String(await freePort()), ...args],
         ]),
       );
     }
@@ -140,6 +141,13 @@ export class RedisCluster {
     for (const node of [to, from, ...this.nodes]) {
       await node.command("CLUSTER", "SETSLOT", slot, "NODE", target);
     }
+  }
+
+  /** Has a node start anew, with its keys if it writes them down. */
+  async restart(node: RedisServer): Promise<void> {
+    await node.kill();
+    await node.resume();
+    await untilJoined(node);
   }
 
   /** The node that has a slot. */
