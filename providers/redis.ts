@@ -26,37 +26,58 @@
  * ```
  *
  * A request that only reads costs one round trip, now and then a second one for
- * the touch; one that writes costs two, and one that signs in three. Each write
- * is one script on one key. A session is one string of its own, which the server
- * removes by itself; the sessions of one user are listed in a sorted set of
- * another key, written before the session is, so that a crash between the two
- * leaves a stale entry and never an unlisted session. Such an entry ends by itself.
+ * the touch. One that writes or signs out costs two, and so does the sign-in of a
+ * visitor who has no session yet. One that signs in within a session, or whose
+ * token is replaced, costs three. Each write is one script on one key.
+ *
+ * A session is one string of its own, which the server removes by itself. The
+ * sessions of one user are listed in a sorted set of another key, written before
+ * the session is, so that a crash between the two leaves a stale entry and never
+ * an unlisted session. Such an entry ends by itself. One that the server lost is
+ * written again when the token is replaced.
+ *
+ * ## What an answer is worth
+ *
+ * A call that failed, whatever the error is, leaves it open whether it was done:
+ * its answer may be what was lost. What is certain is that it is not done later.
+ * Each write tells the server until when its caller waits, by the server's own
+ * clock, and comes to nothing after that: in the queue of a client whose server is
+ * away, or in a network that delivers late. The distance to that clock is measured
+ * with the first write and each minute. Until the next measurement, a clock that
+ * is set back lets late writes pass for as long as it was set back; one that is
+ * set forward costs a round trip. The clocks of a cluster's nodes should differ by
+ * less than the manager's `timeout`.
+ *
+ * A client may send commands again whose answers were lost with the connection,
+ * as ioredis does: each of a session's last 16 writes is known again and not done
+ * twice.
  *
  * What the server acknowledged survives its crash if it says so: with
  * `appendonly yes` up to a second is lost, with `appendfsync always` nothing. A
  * replica that takes over may lack the last writes. Let `maxmemory-policy` be
  * `noeviction`: a policy that evicts signs people out, and can evict the list of
  * a user's sessions while they live. A server that is full still reads sessions,
- * lists and ends them; it refuses to create, change and touch them. A client that reads from replicas may read
- * what was before; have it read from masters.
+ * lists and ends them; it refuses to create, change and touch them. A client that
+ * reads from replicas may read what was before; have it read from masters.
+ *
+ * ## Connections that fall silent
+ *
+ * A connection can stop to pass anything on while new ones work. On Bun, the
+ * client of a URL is replaced when calls time out and none is answered. One that
+ * you hand over is yours to set up:
+ *
+ * | client | helps | does not help |
+ * | --- | --- | --- |
+ * | ioredis | `socketTimeout` | `commandTimeout`, `connectTimeout`, `keepAlive`, `maxRetriesPerRequest` |
+ * | node-redis | `socket.socketTimeout` of less than a second, together with a `socket.reconnectStrategy` of your own | `socketTimeout` alone, after which the client stays closed; `pingInterval`, `commandOptions.timeout`, `keepAliveInitialDelay` |
+ *
+ * node-redis takes what it sends for a sign of life, and a manager tries once a
+ * second: that is why its limit has to be shorter.
  *
  * Bun's client knows nothing of clusters, and that of deno-redis cannot run
  * scripts on one. deno-redis waits longer with every attempt to connect again,
  * and all that was sent meanwhile waits its turn: give it a `backoff` such as
  * `() => 100`, or it can take half a minute after the server is back.
- *
- * A connection can fall silent for good while new ones work, as behind a firewall
- * that drops it. A client that the provider opened itself is replaced when calls
- * time out. Of yours, ioredis gets over it with a `socketTimeout` no longer than
- * the manager's `timeout`.
- *
- * Any failure of a write leaves it open whether it was done: the answer may have
- * been lost. What the manager has given up never takes effect later, because each
- * write carries the instant, by the server's clock, after which it does nothing.
- *
- * A client may send commands again whose answers were lost with the connection,
- * as ioredis does: each of a session's last sixteen writes is known again and not
- * done twice.
  *
  * @module
  */
@@ -132,8 +153,9 @@ const CLEARED_AT_ONCE = 500;
 
 /**
  * Sessions in Redis or Valkey. A call takes one round trip, but `create` and
- * `update` take two when they sign somebody in, and `list` and `destroyAll` two or
- * three.
+ * `update` take two when they sign somebody in, and so does an `update` that
+ * replaces the token of somebody who is. Calls on many sessions take one for each
+ * 250 of them, and let others in between.
  *
  * `update` takes time in the size of the session, everything else of a single
  * session does not depend on it beside the transfer. A sign-in takes time in the

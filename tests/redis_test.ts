@@ -35,6 +35,7 @@ import {
 } from "../providers/redis.ts";
 import { keys, shape, storables, storedData } from "./_arbitraries.ts";
 import { Browser, Gate, Site } from "./_browser.ts";
+import { makePatience } from "./_patience.ts";
 import {
   makeData,
   makeFamily,
@@ -1297,6 +1298,17 @@ describeOnServer("RedisProvider and a server that is full", () => {
       assertEquals(await provider.destroyAll("ada", A), 2);
       assertEquals(await provider.destroyAll("ada"), 1);
       assertEquals(await rig.indexedIds(provider, "ada"), []);
+    });
+  });
+
+  it("ends a session in time, by the first call of a process", async () => {
+    const provider = rig.make();
+    await provider.create(A, makeRecord(), START);
+    const other = rig.makeLike(provider);
+    await full(rig, async () => {
+      await rig.server.command("SCRIPT", "FLUSH");
+      const ended = other.destroy(A, {}, START, makePatience());
+      assertEquals(await ended, "done");
     });
   });
 
