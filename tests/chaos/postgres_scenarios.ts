@@ -306,7 +306,6 @@ function onStandby(
       await stage.trouble(async () => {
         if (held > 0) pair.link.hold();
         await sleep(held);
-        await pair.primary.kill();
         await pair.promote();
       });
       await stage.calm(3);

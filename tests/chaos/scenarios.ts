@@ -1,4 +1,5 @@
 /** All scenarios. */
+import { FILE_SCENARIOS } from "./file_scenarios.ts";
 import { POSTGRES_SCENARIOS } from "./postgres_scenarios.ts";
 import { REDIS_SCENARIOS } from "./redis_scenarios.ts";
 import type { Scenario } from "./scenario.ts";
@@ -6,4 +7,5 @@ import type { Scenario } from "./scenario.ts";
 export const SCENARIOS: readonly Scenario[] = [
   ...REDIS_SCENARIOS,
   ...POSTGRES_SCENARIOS,
+  ...FILE_SCENARIOS,
 ];

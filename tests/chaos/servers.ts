@@ -1,12 +1,6 @@
 /** Servers that stand in for each other: sentinels, replicas, standbys, poolers. */
 import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { PostgresServer } from "../_postgres_server.ts";
@@ -197,6 +191,7 @@ export class StandbyPair {
   readonly #standby: Daemon;
   readonly #port: number;
   readonly #folder: string;
+  #isPrimaryDead = false;
 
   private constructor(parts: {
     readonly primary: PostgresServer;
@@ -237,8 +232,10 @@ export class StandbyPair {
     return new StandbyPair(parts);
   }
 
-  /** Puts the standby in charge, and leads clients there. */
+  /** Kills the primary, puts the standby in charge, and leads clients there. */
   async promote(): Promise<void> {
+    this.#isPrimaryDead = true;
+    await this.primary.kill();
     await query(this.#port, "SELECT pg_promote()");
     this.front.target = this.#port;
     this.front.cut();
@@ -247,6 +244,8 @@ export class StandbyPair {
   async stop(): Promise<void> {
     await Promise.all([this.link.stop(), this.front.stop()]);
     await this.#standby.kill();
+    // What is dead cannot be stopped.
+    if (this.#isPrimaryDead) await this.primary.start();
     await this.primary.stop();
     removeFolder(this.#folder);
   }
@@ -268,7 +267,7 @@ async function startStandby({ folder, link, port }: {
     args: [
       ...["-D", data, "-p", String(port), "-c", `listen_addresses=${HOST}`],
       ...["-c", "unix_socket_directories=", "-c", "fsync=off"],
-      ...["-c", "max_connections=200"],
+      ...["-c", "max_connections=200", "-c", "wal_retrieve_retry_interval=100"],
     ],
     ready: "ready to accept read-only connections",
     isNoRoot: true,
@@ -386,6 +385,11 @@ export class TinyDisk {
     for (let size = block.length; size >= 1; size = Math.floor(size / 16)) {
       this.#fillWith(block.subarray(0, size));
     }
+  }
+
+  /** Leaves the room that there was. */
+  clear(): void {
+    rmSync(join(this.folder, "rest"), { force: true });
   }
 
   stop(): void {

@@ -194,7 +194,7 @@ export class Stage {
       events: this.#events,
       longest: Math.round(
         deeds.reduce(
-          (most, deed) => Math.max(most, deed.ended - deed.began),
+          (most, deed) => Math.max(most, finite(deed.ended - deed.began)),
           0,
         ),
       ),

@@ -1,6 +1,6 @@
 /** Browsers that use a site all the time, and note what they are told. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Manager, type Session, SessionError } from "../../mod.ts";
+import { type Manager, type Session, SessionError } from "../../mod.ts";
 import { requestWith } from "../_browser.ts";
 import type { Deed, Outcome, Sight } from "./history.ts";
 
