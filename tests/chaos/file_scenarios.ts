@@ -170,7 +170,7 @@ function full(kind: "sqlite" | "deno-kv"): Scenario {
     missing: missingTinyDisk() ?? (isSqlite ? undefined : WITHOUT_KV),
     tells: ["store-error"],
     async play(stage) {
-      const disk = stage.own(new TinyDisk(4));
+      const disk = stage.own(new TinyDisk(16));
       const at = join(disk.folder, "sessions.db");
       await stage.begin({ open: () => openStore({ kind, at }) });
       await stage.trouble(async () => {
@@ -184,6 +184,9 @@ function full(kind: "sqlite" | "deno-kv"): Scenario {
     },
   };
 }
+
+/** What the names of a database's files end with. */
+const ENDINGS: readonly string[] = ["", "-wal", "-shm"];
 
 /** Leaves no room in the write-ahead log that the next writes could use. */
 function shrinkLog(path: string): void {
@@ -206,6 +209,14 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
     tells: ["store-down"],
     // Within a pass of the collector.
     seconds: 1,
+    trouble: (path) => ENDINGS.forEach((ending) => rmSync(path + ending)),
+  }),
+  onFile({
+    name: "file deleted, its -wal left behind",
+    expects: ["signed-out", "lost", "revived", "late", "listed"],
+    tells: ["store-down"],
+    isHopeless: true,
+    seconds: 1,
     trouble: (path) => rmSync(path),
   }),
   onFile({
@@ -213,6 +224,9 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
     expects: ["signed-out"],
     tells: ["store-down"],
     seconds: 1,
-    trouble: (path) => renameSync(path, `${path}.old`),
+    trouble: (path) =>
+      ENDINGS.forEach((ending) =>
+        renameSync(path + ending, `${path}.old${ending}`)
+      ),
   }),
 ];

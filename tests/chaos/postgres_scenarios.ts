@@ -401,6 +401,7 @@ const POOLED: readonly Scenario[] = [
   }),
   ...onPgBouncer({
     name: "nothing happens, prepare: true",
+    isHopeless: true,
     play: playQuiet,
   }),
   ...onPgBouncer({

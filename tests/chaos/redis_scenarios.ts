@@ -430,24 +430,35 @@ const SENTINELS: readonly Scenario[] = [
 
 /** On a cluster of three masters with a replica each. */
 function onCluster(
-  scenario: Omit<Scenario, "store" | "play"> & {
-    readonly trouble: (cluster: ReplicatedCluster) => Promise<unknown>;
-  },
+  { settings, clients = ["ioredis", "node-redis"], ...scenario }:
+    & Omit<Scenario, "store" | "play">
+    & {
+      readonly settings?: Settings;
+      readonly clients?: readonly RedisClientName[];
+      readonly trouble: (cluster: ReplicatedCluster) => Promise<unknown>;
+    },
 ): Scenario[] {
-  return (["ioredis", "node-redis"] as const).map((client) => ({
+  return clients.map((client) => ({
     ...scenario,
     store: "redis cluster",
     client,
     missing: missingRedis(),
     async play(stage) {
       const cluster = stage.own(await ReplicatedCluster.start());
-      const open = () => openRedis(client, { cluster: cluster.ports });
+      const address: RedisAddress = { cluster: cluster.ports };
+      const open = () => openRedis(client, address, settings);
       await stage.begin({ open });
       await stage.trouble(() => scenario.trouble(cluster));
-      await stage.calm(FAILOVER);
+      await stage.calm(RECOVERY);
       return await stage.end();
     },
   }));
+}
+
+/** Kills a master, and waits until its replica is in charge. */
+async function killMaster({ masters }: ReplicatedCluster): Promise<void> {
+  await masters.nodes[0]?.kill();
+  await sleep(FAILOVER * 1000);
 }
 
 /** Moves the keys of the first master to the second, slot by slot. */
@@ -466,10 +477,14 @@ const CLUSTERS: readonly Scenario[] = [
   ...onCluster({
     name: "a master killed",
     expects: ROLLED_BACK,
-    async trouble({ masters }) {
-      await masters.nodes[0]?.kill();
-      await sleep(4000);
-    },
+    trouble: killMaster,
+  }),
+  ...onCluster({
+    name: "a master killed, disableOfflineQueue",
+    clients: ["node-redis"],
+    settings: { disableOfflineQueue: true },
+    expects: ROLLED_BACK,
+    trouble: killMaster,
   }),
   ...onCluster({ name: "slots moved", trouble: reshard }),
 ];

@@ -23,6 +23,8 @@ export interface Scenario {
   readonly expects?: readonly ViolationKind[];
   /** Events that have to tell of it. @default {[]} */
   readonly tells?: readonly string[];
+  /** Whether the store is of no use afterwards. @default {false} */
+  readonly isHopeless?: boolean;
   /** Plays it. */
   readonly play: (stage: Stage) => Promise<Report>;
 }
@@ -59,12 +61,19 @@ export async function play(
         subject: type,
         detail: `no ${type} event told of it`,
       })),
+      ...report.isJudged || scenario.isHopeless ? [] : [UNJUDGED],
     ];
     return { scenario, report, faults };
   } finally {
     await stage.close();
   }
 }
+
+const UNJUDGED: Violation = {
+  kind: "unserved",
+  subject: "all",
+  detail: "the sessions could not be looked at when all was over",
+};
 
 /** What names a scenario. */
 export function titleOf({ store, name, client }: Scenario): string {

@@ -167,9 +167,10 @@ async function replicate(
   replica: RedisServer,
   master: RedisServer,
 ): Promise<void> {
+  await master.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
   const id = await master.command("CLUSTER", "MYID");
+  await replica.command("CLUSTER", "REPLICATE", id);
   await until("a node that is a replica", async () => {
-    await replica.command("CLUSTER", "REPLICATE", id);
     const info = await replica.command("INFO", "replication");
     return info.includes("master_link_status:up");
   });

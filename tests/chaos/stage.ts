@@ -5,6 +5,7 @@ import {
   Manager,
   type ManagerOptions,
   type Provider,
+  SessionError,
   type SessionEvent,
 } from "../../mod.ts";
 import type { OpenStore } from "../_stores.ts";
@@ -36,6 +37,8 @@ export interface Report {
   readonly acknowledged: number;
   readonly failed: number;
   readonly violations: readonly Violation[];
+  /** Whether all could be looked at afterwards. */
+  readonly isJudged: boolean;
   /** How many events there were of each type. */
   readonly events: Readonly<Record<string, number>>;
   /** The longest request, in milliseconds. */
@@ -70,6 +73,7 @@ export class Stage {
   readonly #events: Record<string, number> = {};
   readonly #nodes: Node[] = [];
   #cast: Cast | undefined;
+  #isJudged = false;
   #workload: Workload | undefined;
   #trouble: { from: number; to: number } | undefined;
   #served: readonly DeedKind[] = [];
@@ -150,25 +154,43 @@ export class Stage {
     await workload.stop();
     const back = this.#back();
     const judge = await this.#openNode("judge", 0);
-    const listings = await this.#judge(judge, [...workload.lives, ...others]);
+    const lives = [...workload.lives, ...others];
+    const users = Map.groupBy(lives, ({ principal }) => principal);
+    const listings = await this.#judge(judge, users);
+    // What cannot be looked at afterwards cannot be found right.
+    this.#isJudged = listings.length === users.size;
     return this.#report(listings, { back, ...options });
   }
 
   /** Looks at every session by a manager that had no part in it. */
-  async #judge(judge: Node, lives: readonly Life[]): Promise<Listing[]> {
-    const workload = this.#workload as Workload;
-    const users = Map.groupBy(lives, ({ principal }) => principal);
+  async #judge(
+    judge: Node,
+    users: ReadonlyMap<string, readonly Life[]>,
+  ): Promise<Listing[]> {
     const listings: Listing[] = [];
     for (const [principal, own] of users) {
-      const opened: string[] = [];
-      for (const life of own) {
-        const saw = await workload.look(judge, life);
-        if (saw?.session === life.name) opened.push(life.id as string);
-      }
-      const listed = (await judge.manager.list(principal)).map(({ id }) => id);
-      listings.push({ principal, listed, opened });
+      const looks = await this.#lookAt(own, judge);
+      const infos = await judge.manager.list(principal).catch(failed);
+      if (looks === undefined || infos === undefined) continue;
+      const listed = infos.map(({ id }) => id);
+      listings.push({ principal, listed, opened: looks });
     }
     return listings;
+  }
+
+  /** The ids of those that open, unless one cannot be looked at. */
+  async #lookAt(
+    lives: readonly Life[],
+    judge: Node,
+  ): Promise<string[] | undefined> {
+    const workload = this.#workload as Workload;
+    const opened: string[] = [];
+    for (const life of lives) {
+      const saw = await workload.look(judge, life);
+      if (saw === undefined) return undefined;
+      if (saw?.session === life.name) opened.push(life.id as string);
+    }
+    return opened;
   }
 
   #report(
@@ -191,6 +213,7 @@ export class Stage {
       acknowledged: count("acknowledged"),
       failed: count("failed"),
       violations,
+      isJudged: this.#isJudged,
       events: this.#events,
       longest: Math.round(
         deeds.reduce(
@@ -265,6 +288,12 @@ export class Stage {
 /** Those that a killed process left without an end count for nothing. */
 function finite(milliseconds: number): number {
   return Number.isFinite(milliseconds) ? milliseconds : 0;
+}
+
+/** A list that failed, as a store in trouble may. */
+function failed(error: unknown): undefined {
+  if (!(error instanceof SessionError)) throw error;
+  return undefined;
 }
 
 function failuresOf(deeds: readonly Deed[]): Deed[] {
