@@ -283,7 +283,8 @@ export class SqliteProvider implements Provider {
     const parameters = [...filed(id), ...guards, ...live(now)];
     return this.#end(({ destroy }) =>
       settled("destroy", id, () => {
-        const row = destroy.get(...parameters);
+        // All rows, though there is one: a failure of the commit comes behind it.
+        const [row] = destroy.all(...parameters);
         if (row !== undefined) return row[0] ? "done" : "absent";
         const standing = this.#standing(id, guards, now);
         if (standing === "absent") return "absent";

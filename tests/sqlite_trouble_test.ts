@@ -5,19 +5,26 @@ import {
   assertFalse,
   assertGreater,
   assertLess,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { execFileSync } from "node:child_process";
 import {
   copyFileSync,
   existsSync,
+  mkdtempSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import { SessionError } from "../core/errors.ts";
@@ -390,3 +397,54 @@ describe("a store that takes no writes", () => {
     closeAll(provider, database);
   });
 });
+
+describe("a disk without room for the log", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sqlite-full-"));
+  const isMounted = mountSmall(folder);
+  after(() => {
+    if (isMounted) execFileSync("umount", ["-l", folder]);
+    rmdirSync(folder);
+  });
+
+  it("fails an end that is not done, and acknowledges none", {
+    skip: !isMounted,
+  }, async () => {
+    const file = join(folder, "sessions.db");
+    const provider = new SqliteProvider(file);
+    await provider.create(A, makeRecord(), START);
+    const other = new DatabaseSync(file);
+    other.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    other.close();
+    fillUp(folder);
+    // Deno tells a statement's first row before the commit, and not its failure.
+    await assertRejects(
+      async () => await provider.destroy(A, GUARD, START),
+      Error,
+      "full",
+    );
+    assertNotEquals(await provider.read(A, START), undefined);
+    await provider.close();
+  });
+});
+
+/** Mounts a file system of two megabytes, where that is allowed. */
+function mountSmall(folder: string): boolean {
+  try {
+    const options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder];
+    execFileSync("mount", options, { stdio: "pipe" });
+    return true;
+  } catch {
+    console.log("A test on a full disk is skipped: nothing can be mounted");
+    return false;
+  }
+}
+
+function fillUp(folder: string): void {
+  try {
+    for (let number = 0;; number++) {
+      writeFileSync(join(folder, `${number}`), new Uint8Array(4096));
+    }
+  } catch (error) {
+    assertEquals((error as { code?: string }).code, "ENOSPC");
+  }
+}
