@@ -50,9 +50,9 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     kind: "mixed",
     make: () => replacing({ read: confusing }),
   },
-  "brings back a session that was ended": {
+  "says that it ended a session, and does not": {
     kind: "revived",
-    make: () => replacing({ destroy: nowAndThen(() => "done") }),
+    make: () => replacing({ destroy: () => "done" }),
   },
   "forgets a session": {
     kind: "signed-out",

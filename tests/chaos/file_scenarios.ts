@@ -207,6 +207,7 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
     // Whoever opens it anew finds an empty one.
     expects: ["signed-out"],
     tells: ["store-down"],
+    isHopeless: true,
     // Within a pass of the collector.
     seconds: 1,
     trouble: (path) => ENDINGS.forEach((ending) => rmSync(path + ending)),
@@ -222,6 +223,7 @@ export const FILE_SCENARIOS: readonly Scenario[] = [
   onFile({
     name: "file moved",
     expects: ["signed-out"],
+    isHopeless: true,
     tells: ["store-down"],
     seconds: 1,
     trouble: (path) =>

@@ -34,8 +34,8 @@ const ROLLED_BACK: readonly ViolationKind[] = [
 /** Longer than a call is waited for, in milliseconds. */
 const LONG = 1500;
 
-/** How long connections are given to come back, in seconds. */
-const RECOVERY = 10;
+/** How many calms connections are given to come back. */
+const RECOVERY = 3;
 
 interface Rig {
   readonly server: PostgresServer;
@@ -90,7 +90,7 @@ async function playSilence(
 ): Promise<Report> {
   await stage.begin({ open });
   await stage.trouble(() => Promise.resolve(proxy.silence()));
-  await stage.calm(RECOVERY);
+  await stage.calm(RECOVERY * stage.seconds);
   return await stage.end();
 }
 
@@ -147,7 +147,8 @@ const ALONE: readonly Scenario[] = [
     clients: ["pg", "Bun.SQL"],
     async play(stage, { proxy, open }) {
       proxy.delay = 150;
-      await stage.begin({ open });
+      // Some calls make several round trips, to connect among others.
+      await stage.begin({ open, options: { timeout: 3 }, users: 2 });
       await stage.calm();
       return await stage.end();
     },
@@ -203,7 +204,17 @@ async function writable({ port }: PostgresServer): Promise<void> {
 }
 
 const SILENCES: readonly Scenario[] = [
-  ...onServer({ name: "silent connections", play: playSilence }),
+  ...onServer({
+    name: "silent connections",
+    clients: ["Bun.SQL"],
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections",
+    isHopeless: true,
+    clients: ["pg", "postgres.js"],
+    play: playSilence,
+  }),
   ...onServer({
     name: "silent connections, query_timeout",
     isShort: true,
@@ -213,72 +224,84 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, statement_timeout",
+    isHopeless: true,
     clients: ["pg"],
     settings: { client: { statement_timeout: 1000 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, keepAlive",
+    isHopeless: true,
     clients: ["pg"],
     settings: { client: { keepAlive: true, keepAliveInitialDelayMillis: 500 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, connectionTimeoutMillis",
+    isHopeless: true,
     clients: ["pg"],
     settings: { client: { connectionTimeoutMillis: 1000 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, idleTimeoutMillis",
+    isHopeless: true,
     clients: ["pg"],
     settings: { client: { idleTimeoutMillis: 500 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, maxLifetimeSeconds",
+    isHopeless: true,
     clients: ["pg"],
     settings: { client: { maxLifetimeSeconds: 2 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, max_lifetime",
+    isHopeless: true,
     clients: ["postgres.js"],
     settings: { client: { max_lifetime: 2 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, idle_timeout",
+    isHopeless: true,
     clients: ["postgres.js"],
     settings: { client: { idle_timeout: 1 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, keep_alive",
+    isHopeless: true,
     clients: ["postgres.js"],
     settings: { client: { keep_alive: 1 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, connect_timeout",
+    isHopeless: true,
     clients: ["postgres.js"],
     settings: { client: { connect_timeout: 1 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, maxLifetime",
+    isHopeless: true,
     clients: ["Bun.SQL"],
     settings: { client: { maxLifetime: 2 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, idleTimeout",
+    isHopeless: true,
     clients: ["Bun.SQL"],
     settings: { client: { idleTimeout: 1 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, connectionTimeout",
+    isHopeless: true,
     clients: ["Bun.SQL"],
     settings: { client: { connectionTimeout: 1 } },
     play: playSilence,

@@ -33,11 +33,25 @@ const ROLLED_BACK: readonly ViolationKind[] = [
 /** What a server that begins with nothing brings about. */
 const EMPTIED: readonly ViolationKind[] = ["lost", "signed-out"];
 
+/**
+ * What a client brings about that takes the answer to one command for that to
+ * another, as node-redis 5.12.1 can after a connection has ended while it began.
+ */
+const CONFUSED: readonly ViolationKind[] = [
+  "lost",
+  "twice",
+  "late",
+  "undone",
+  "revived",
+  "signed-out",
+  "listed",
+];
+
 /** Longer than a call is waited for, in milliseconds. */
 const LONG = 1500;
 
-/** How long connections are given to come back, in seconds. */
-const RECOVERY = 10;
+/** How many calms connections are given to come back. */
+const RECOVERY = 3;
 
 /** On one server, a scenario for each client. */
 function onServer(
@@ -97,13 +111,24 @@ async function playLate(stage: Stage, rig: Rig): Promise<Report> {
   return await stage.end();
 }
 
+async function playCuts(stage: Stage, { proxy, open }: Rig): Promise<Report> {
+  await stage.begin({ open });
+  await stage.trouble(async () => {
+    proxy.cutFraction = 0.03;
+    await stage.calm();
+    proxy.cutFraction = 0;
+  });
+  await stage.calm();
+  return await stage.end();
+}
+
 async function playSilence(
   stage: Stage,
   { proxy, open }: Rig,
 ): Promise<Report> {
   await stage.begin({ open });
   await stage.trouble(() => Promise.resolve(proxy.silence()));
-  await stage.calm(RECOVERY);
+  await stage.calm(RECOVERY * stage.seconds);
   return await stage.end();
 }
 
@@ -216,7 +241,8 @@ const ALONE: readonly Scenario[] = [
     isShort: true,
     async play(stage, { proxy, open }) {
       proxy.delay = 150;
-      await stage.begin({ open });
+      // Some calls make several round trips, to connect among others.
+      await stage.begin({ open, options: { timeout: 3 }, users: 2 });
       await stage.calm();
       return await stage.end();
     },
@@ -224,16 +250,15 @@ const ALONE: readonly Scenario[] = [
   ...onServer({
     name: "3 % of answers cut",
     isShort: true,
-    async play(stage, { proxy, open }) {
-      await stage.begin({ open });
-      await stage.trouble(async () => {
-        proxy.cutFraction = 0.03;
-        await stage.calm();
-        proxy.cutFraction = 0;
-      });
-      await stage.calm();
-      return await stage.end();
-    },
+    clients: ["ioredis", "Bun.RedisClient"],
+    play: playCuts,
+  }),
+  ...onServer({
+    name: "3 % of answers cut",
+    clients: ["node-redis"],
+    expects: CONFUSED,
+    isHopeless: true,
+    play: playCuts,
   }),
   ...onServer({
     name: "connections refused",
@@ -270,6 +295,13 @@ const ALONE: readonly Scenario[] = [
 const SILENCES: readonly Scenario[] = [
   ...onServer({
     name: "silent connections",
+    clients: ["Bun.RedisClient"],
+    play: playSilence,
+  }),
+  ...onServer({
+    name: "silent connections",
+    isHopeless: true,
+    clients: ["ioredis", "node-redis"],
     play: playSilence,
   }),
   ...onServer({
@@ -281,24 +313,28 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, keepAlive",
+    isHopeless: true,
     clients: ["ioredis"],
     settings: { keepAlive: 1000 },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, connectTimeout",
+    isHopeless: true,
     clients: ["ioredis"],
     settings: { connectTimeout: 1000 },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, commandTimeout",
+    isHopeless: true,
     clients: ["ioredis"],
     settings: { commandTimeout: 1000 },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, socketTimeout 1000",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { socket: { socketTimeout: 1000 } },
     play: playSilence,
@@ -311,24 +347,28 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, pingInterval",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { pingInterval: 500 },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, pingInterval 250, socketTimeout 500",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { pingInterval: 250, socket: { socketTimeout: 500 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, keepAlive",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { socket: { keepAlive: true, keepAliveInitialDelay: 1000 } },
     play: playSilence,
   }),
   ...onServer({
     name: "silent connections, connectTimeout",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { socket: { connectTimeout: 1000 } },
     play: playSilence,
@@ -406,6 +446,7 @@ const SENTINELS: readonly Scenario[] = [
   }),
   ...onSentinels({
     name: "master killed, replica 6 s behind, min-replicas-to-write 1",
+    isHopeless: true,
     clients: ["ioredis"],
     args: WITH_REPLICA,
     trouble: lagging(6),
@@ -422,6 +463,7 @@ const SENTINELS: readonly Scenario[] = [
   }),
   ...onSentinels({
     name: "master stopped, replaced and back, min-replicas-to-write 1",
+    isHopeless: true,
     clients: ["ioredis"],
     args: WITH_REPLICA,
     trouble: comeBack,
@@ -449,7 +491,7 @@ function onCluster(
       const open = () => openRedis(client, address, settings);
       await stage.begin({ open });
       await stage.trouble(() => scenario.trouble(cluster));
-      await stage.calm(RECOVERY);
+      await stage.calm(RECOVERY * stage.seconds);
       return await stage.end();
     },
   }));
@@ -476,11 +518,20 @@ async function reshard({ masters }: ReplicatedCluster): Promise<void> {
 const CLUSTERS: readonly Scenario[] = [
   ...onCluster({
     name: "a master killed",
+    clients: ["ioredis"],
+    expects: ROLLED_BACK,
+    trouble: killMaster,
+  }),
+  ...onCluster({
+    name: "a master killed",
+    isHopeless: true,
+    clients: ["node-redis"],
     expects: ROLLED_BACK,
     trouble: killMaster,
   }),
   ...onCluster({
     name: "a master killed, disableOfflineQueue",
+    isHopeless: true,
     clients: ["node-redis"],
     settings: { disableOfflineQueue: true },
     expects: ROLLED_BACK,

@@ -23,7 +23,7 @@ export interface Scenario {
   readonly expects?: readonly ViolationKind[];
   /** Events that have to tell of it. @default {[]} */
   readonly tells?: readonly string[];
-  /** Whether the store is of no use afterwards. @default {false} */
+  /** Whether requests are expected to fail to the end. @default {false} */
   readonly isHopeless?: boolean;
   /** Plays it. */
   readonly play: (stage: Stage) => Promise<Report>;
@@ -61,7 +61,7 @@ export async function play(
         subject: type,
         detail: `no ${type} event told of it`,
       })),
-      ...report.isJudged || scenario.isHopeless ? [] : [UNJUDGED],
+      ...scenario.isHopeless ? [] : hopeless(report),
     ];
     return { scenario, report, faults };
   } finally {
@@ -69,11 +69,18 @@ export async function play(
   }
 }
 
-const UNJUDGED: Violation = {
-  kind: "unserved",
-  subject: "all",
-  detail: "the sessions could not be looked at when all was over",
-};
+/** What a store that works again would not show. */
+function hopeless({ isJudged, back }: Report): Violation[] {
+  const details = [
+    ...isJudged ? [] : ["the sessions could not be looked at afterwards"],
+    ...back === undefined ? ["requests failed to the end"] : [],
+  ];
+  return details.map((detail) => ({
+    kind: "unserved",
+    subject: "all",
+    detail,
+  }));
+}
 
 /** What names a scenario. */
 export function titleOf({ store, name, client }: Scenario): string {

@@ -184,13 +184,15 @@ export class Stage {
     judge: Node,
   ): Promise<string[] | undefined> {
     const workload = this.#workload as Workload;
-    const opened: string[] = [];
-    for (const life of lives) {
-      const saw = await workload.look(judge, life);
-      if (saw === undefined) return undefined;
-      if (saw?.session === life.name) opened.push(life.id as string);
-    }
-    return opened;
+    const looks = await Promise.all(
+      lives.map(async (life) => {
+        const saw = await workload.look(judge, life);
+        return { id: life.id as string, life, saw };
+      }),
+    );
+    if (looks.some(({ saw }) => saw === undefined)) return undefined;
+    return looks.filter(({ life, saw }) => saw?.session === life.name)
+      .map(({ id }) => id);
   }
 
   #report(

@@ -266,11 +266,13 @@ interface Told {
   readonly saw?: Sight | null | undefined;
 }
 
-/** What ends a request with nothing done, and what leaves that open. */
+/**
+ * What ends a request with nothing done, and what leaves that open. A session can
+ * be gone by the time that a client sends again what it has done.
+ */
 function failed(error: unknown): Told {
   if (!(error instanceof SessionError)) throw error;
-  const isRefused = error.code === "conflict" || error.code === "gone";
-  return { outcome: isRefused ? "refused" : "failed" };
+  return { outcome: error.code === "conflict" ? "refused" : "failed" };
 }
 
 /** Answers one request as a site would. */
