@@ -410,10 +410,9 @@ const FAILOVER = 4;
 
 /** Lets the replica fall behind by so many seconds, and kills the master. */
 function lagging(seconds: number) {
-  return async ({ link, master }: SentinelGroup) => {
-    link.hold();
-    await sleep(seconds * 1000);
-    await master.kill();
+  return async (group: SentinelGroup) => {
+    await group.fallBehind(seconds);
+    await group.master.kill();
   };
 }
 
@@ -440,16 +439,16 @@ const SENTINELS: readonly Scenario[] = [
     trouble: lagging(1),
   }),
   ...onSentinels({
-    name: "master killed, replica 6 s behind",
+    name: "master killed, replica 5 s behind",
     clients: ["ioredis"],
-    trouble: lagging(6),
+    trouble: lagging(5),
   }),
   ...onSentinels({
-    name: "master killed, replica 6 s behind, min-replicas-to-write 1",
+    name: "master killed, replica 5 s behind, min-replicas-to-write 1",
     isHopeless: true,
     clients: ["ioredis"],
     args: WITH_REPLICA,
-    trouble: lagging(6),
+    trouble: lagging(5),
   }),
   ...onSentinels({
     name: "master stopped, replaced and back",

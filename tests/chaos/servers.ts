@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { PostgresServer } from "../_postgres_server.ts";
 import { RedisCluster, RedisServer } from "../_redis_server.ts";
@@ -67,6 +68,17 @@ export class SentinelGroup {
     return new SentinelGroup(group);
   }
 
+  /** Keeps everything from the replica for so many seconds, five at most. */
+  async fallBehind(seconds: number): Promise<void> {
+    // Sentinels lead a replica past the link after eight seconds; they begin anew.
+    for (const port of this.ports) ask(port, "sentinel", "reset", "site");
+    await this.replica.command("REPLICAOF", HOST, this.link.port);
+    await untilInStep(this.replica);
+    await until("sentinels that know all", () => isWatched(this.ports));
+    this.link.hold();
+    await sleep(seconds * 1000);
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#sentinels.map((sentinel) => sentinel.kill()));
     await Promise.all([this.link.stop(), this.master.stop()]);
@@ -98,13 +110,23 @@ sentinel failover-timeout site 3000
 }
 
 async function isWatched(ports: readonly number[]): Promise<boolean> {
-  for (const port of ports) {
-    const { stdout } = spawnSync("redis-cli", [
-      ...["-p", String(port), "info", "sentinel"],
-    ], { encoding: "utf8" });
-    if (!stdout.includes("slaves=1,sentinels=3")) return false;
-  }
-  return await Promise.resolve(true);
+  const told = ports.map((port) => ask(port, "info", "sentinel"));
+  return await Promise.resolve(
+    told.every((text) => text.includes("slaves=1,sentinels=3")),
+  );
+}
+
+/** What a sentinel answers. */
+function ask(port: number, ...words: readonly string[]): string {
+  const args = ["-p", String(port), ...words];
+  return spawnSync("redis-cli", args, { encoding: "utf8" }).stdout;
+}
+
+async function untilInStep(replica: RedisServer): Promise<void> {
+  await until("a replica in step", async () => {
+    const info = await replica.command("INFO", "replication");
+    return info.includes("master_link_status:up");
+  });
 }
 
 /** A cluster of three masters, with a replica for each of them. */
@@ -170,10 +192,7 @@ async function replicate(
   await master.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
   const id = await master.command("CLUSTER", "MYID");
   await replica.command("CLUSTER", "REPLICATE", id);
-  await until("a node that is a replica", async () => {
-    const info = await replica.command("INFO", "replication");
-    return info.includes("master_link_status:up");
-  });
+  await untilInStep(replica);
 }
 
 /** What is missing for a standby, or `undefined`. */
