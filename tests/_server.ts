@@ -1,13 +1,8 @@
-type Handler = (
+/** A request handler; on Bun it also gets the server, which upgrades. */
+export type Handler = (
   request: Request,
+  server?: unknown,
 ) => Response | undefined | Promise<Response | undefined>;
-
-/** What Bun takes for WebSockets. */
-interface BunSockets {
-  // Bun alone knows what its sockets are.
-  // deno-lint-ignore no-explicit-any
-  message(socket: any, text: unknown): unknown;
-}
 
 /** A server on a free port of this machine. */
 export interface LocalServer {
@@ -23,7 +18,7 @@ interface BunServe {
     hostname: string;
     port: number;
     fetch: Handler;
-    websocket?: BunSockets;
+    websocket?: unknown;
   }): {
     readonly port: number;
     stop(force: boolean): Promise<void>;
@@ -35,9 +30,9 @@ const HOST = "127.0.0.1";
 /**
  * Serves a handler over HTTP, under Deno and under Bun.
  *
- * @param websocket What the handler upgrades to on Bun.
+ * @param websocket What handles WebSockets on Bun, which needs to know before.
  */
-export function serve(handler: Handler, websocket?: BunSockets): LocalServer {
+export function serve(handler: Handler, websocket?: unknown): LocalServer {
   return "Bun" in globalThis
     ? serveOnBun(handler, websocket)
     : serveOnDeno(handler);
@@ -45,13 +40,16 @@ export function serve(handler: Handler, websocket?: BunSockets): LocalServer {
 
 function serveOnDeno(handler: Handler): LocalServer {
   const stop = new AbortController();
-  const server = Deno.serve({
-    hostname: HOST,
-    port: 0,
-    signal: stop.signal,
-    onListen: () => {},
-    // An upgrade has a response here.
-  }, handler as (request: Request) => Response | Promise<Response>);
+  const server = Deno.serve(
+    {
+      hostname: HOST,
+      port: 0,
+      signal: stop.signal,
+      onListen: () => {},
+    },
+    // Only on Bun is there an answer that is none.
+    (request) => handler(request) as Response | Promise<Response>,
+  );
   const close = () => {
     stop.abort();
     return server.finished;
@@ -59,14 +57,10 @@ function serveOnDeno(handler: Handler): LocalServer {
   return { url: `http://${HOST}:${server.addr.port}`, close };
 }
 
-function serveOnBun(handler: Handler, websocket?: BunSockets): LocalServer {
+function serveOnBun(fetch: Handler, websocket: unknown): LocalServer {
   const { Bun } = globalThis as unknown as { Bun: BunServe };
-  const server = Bun.serve({
-    hostname: HOST,
-    port: 0,
-    fetch: handler,
-    ...websocket === undefined ? {} : { websocket },
-  });
+  const sockets = websocket === undefined ? {} : { websocket };
+  const server = Bun.serve({ hostname: HOST, port: 0, fetch, ...sockets });
   const close = () => server.stop(true);
   return { url: `http://${HOST}:${server.port}`, close };
 }

@@ -24,6 +24,7 @@ await run("examples in the documentation", [
   "docs/",
   "mod.ts",
   "testing.ts",
+  "adapters/",
   "core/",
   "providers/",
   "testing/",

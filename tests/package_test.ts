@@ -12,6 +12,9 @@ function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readText(path));
 }
 
+/** The folders of what is published. */
+const LAYERS = ["adapters/", "core/", "providers/"];
+
 const manifest = readJson("jsr.json");
 const tooling = readJson("deno.json");
 const exported = manifest.exports as Record<string, string>;
@@ -231,6 +234,21 @@ describe("the layers", () => {
         .map((next) => `${file} imports ${next}`)
     );
     assertEquals(breaches, []);
+  });
+
+  it("keep adapters from knowing each other and any provider", () => {
+    const breaches = filesIn("adapters/").flatMap((file) =>
+      neighboursOf(file)
+        .filter((next) => !/^(?:core\/|adapters\/_)/.test(next))
+        .map((next) => `${file} imports ${next}`)
+    );
+    assertEquals(breaches, []);
+  });
+
+  it("keep what adapters share out of the entry points", () => {
+    const shared = Object.values(exported)
+      .filter((path) => path.startsWith("./adapters/_"));
+    assertEquals(shared, []);
   });
 
   it("keep carriage, secrets and values from knowing requests", () => {
