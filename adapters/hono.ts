@@ -19,7 +19,7 @@
  */
 import type { Manager } from "../core/manager.ts";
 import type { AnyData, Session } from "../core/session.ts";
-import { sentBy } from "./_upgrade.ts";
+import { standsForUpgrade } from "./_shared.ts";
 
 /**
  * What the middleware adds to a Hono app: `new Hono<SessionEnv<Data>>()`. With
@@ -70,7 +70,7 @@ export function session<Data extends object>(
         c.set("session", session);
         await next();
         given = c.res;
-        return sentBy(request, given);
+        return standsForUpgrade(request, given) ? undefined : given;
       }, { failed: () => c.error !== undefined });
       if (answer === undefined || answer === given) return;
       forget(c);

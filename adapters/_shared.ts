@@ -1,0 +1,52 @@
+/** What several adapters need. */
+import type { RequestLike } from "../core/carriage/arrival.ts";
+import type { HeaderSink } from "../core/carriage/response.ts";
+import type { Manager } from "../core/manager.ts";
+import type { Session } from "../core/session.ts";
+
+/** The answer of a framework that keeps headers and a status, and no response. */
+export interface Kept {
+  readonly headers: HeaderSink;
+  readonly status: number;
+}
+
+/** The sessions whose requests are run for frameworks without a response. */
+const underWay = new WeakSet<object>();
+
+/**
+ * `manager.run` for a framework that keeps headers and a status: the session is
+ * committed to them once `next` has come to its end.
+ *
+ * @returns The answer to a request that never reaches the application.
+ */
+export async function runWithHeaders<Data extends object>(
+  manager: Manager<Data>,
+  request: RequestLike,
+  next: (session: Session<Data>) => Promise<Kept>,
+): Promise<Response | undefined> {
+  let isCommitted = false;
+  const run = async (session: Session<Data>): Promise<undefined> => {
+    const isOuter = !underWay.has(session);
+    underWay.add(session);
+    const { headers, status } = await next(session);
+    if (!isOuter) return undefined;
+    await manager.commitTo(session, headers, status);
+    isCommitted = true;
+  };
+  // A request that has failed is left alone once its session is committed.
+  return await manager.run<Response | undefined>(request, run, {
+    failed: () => isCommitted,
+  });
+}
+
+/**
+ * Whether an answer stands for an upgrade that has been made: on Bun, frameworks
+ * answer it with an empty response that nobody sends, and that carries nothing.
+ */
+export function standsForUpgrade(
+  request: { readonly headers: { get(name: string): string | null } },
+  { status, body }: Response,
+): boolean {
+  return status === 200 && body === null &&
+    request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}

@@ -1,0 +1,78 @@
+/** Tests the adapter for h3 on its servers for Deno and for Bun. */
+import { H3, type H3Event, HTTPError, redirect } from "h3";
+import { h3 } from "../adapters/h3.ts";
+import type { Session } from "../mod.ts";
+import { serve } from "./_server.ts";
+import { versionOf } from "./adapters/_packages.ts";
+import {
+  type App,
+  type Data,
+  NESTED,
+  parameter,
+  responseOf,
+  type Route,
+  ROUTES,
+} from "./adapters/_routes.ts";
+import { upgrade, websocket } from "./adapters/_sockets.ts";
+import { describeFramework } from "./adapters/_suite.ts";
+
+declare module "h3" {
+  interface H3EventContext {
+    session: Session<Data>;
+  }
+}
+
+/** Bun's server, by request. */
+const servers = new WeakMap<object, unknown>();
+
+describeFramework({
+  name: "h3",
+  version: versionOf("h3"),
+  serve(app) {
+    const web = h3App(app);
+    return serve((request, server) => {
+      servers.set(request, server);
+      return web.fetch(request);
+    }, websocket);
+  },
+  thrown4xx: "dropped",
+});
+
+function h3App(app: App): H3 {
+  const web = new H3({ silent: true });
+  web.use((event, next) => {
+    event.res.headers.set("x-outer", "outer");
+    return next();
+  });
+  for (let mount = 0; mount < app.mounts; mount++) web.use(h3(app.manager));
+  web.use((event, next) => app.context.run(event.context.session, next));
+  web.use("/write", (event, next) => {
+    const name = event.context.session.get("name") ?? "nobody";
+    event.res.headers.set("x-inner", name);
+    return next();
+  });
+  const bind = (route: Route) => ({ context, req }: H3Event) =>
+    responseOf(route, { session: context.session, url: req.url, app });
+  for (const [path, route] of Object.entries(ROUTES)) {
+    web.all(path, bind(route));
+  }
+  const nested = new H3();
+  nested.get(NESTED.path, ({ context, req }) => {
+    context.session.set("name", parameter(req.url, "name"));
+    return "nested";
+  });
+  web.mount(NESTED.prefix, nested);
+  web.get("/redirect", ({ context }) => {
+    context.session.set("name", "redirected");
+    return redirect("/read");
+  });
+  web.get("/refuse", ({ context }) => {
+    context.session.set("name", "refused");
+    throw new HTTPError({ status: 418 });
+  });
+  web.get("/socket", ({ context, req }) => {
+    const message = `Hello ${context.session.get("name")}`;
+    return upgrade(req as Request, servers.get(req), message);
+  });
+  return web;
+}
