@@ -12,9 +12,6 @@ function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readText(path));
 }
 
-/** The folders of what is published. */
-const LAYERS = ["adapters/", "core/", "providers/"];
-
 const manifest = readJson("jsr.json");
 const tooling = readJson("deno.json");
 const exported = manifest.exports as Record<string, string>;
@@ -65,7 +62,12 @@ function valuesImportedBy(file: string): string[] {
 }
 
 /** The folders of what is published. */
-const LAYERS: readonly string[] = ["core/", "providers/", "testing/"];
+const LAYERS: readonly string[] = [
+  "adapters/",
+  "core/",
+  "providers/",
+  "testing/",
+];
 
 function publishedGraph(): Set<string> {
   const files = new Set(
