@@ -102,6 +102,9 @@ export interface Upgrade {
   readonly message: string | undefined;
 }
 
+/** How many milliseconds a handshake may take. */
+const PATIENCE = 5000;
+
 /** A handshake by hand: what fetch and WebSocket keep from scripts is seen. */
 function upgrade(
   { hostname, port, pathname }: URL,
@@ -121,6 +124,9 @@ function upgrade(
   return new Promise((resolve, reject) => {
     let received = Buffer.alloc(0);
     socket.on("error", reject);
+    socket.setTimeout(PATIENCE, () => {
+      socket.destroy(new Error("no answer to the handshake"));
+    });
     socket.on("close", () => reject(new Error("closed during the handshake")));
     socket.on("data", (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
