@@ -250,15 +250,36 @@ describe("an answer whose session cannot be stored", () => {
     await closed;
   });
 
+  it("keeps a stream out of an error page that takes its time", async () => {
+    const source = Readable.from(Array(80).fill(Buffer.alloc(1024, "x")));
+    const { client, store } = await serve((session, response) => {
+      write(session);
+      source.pipe(response);
+    }, {
+      onError(_error, _request, response) {
+        response.write("y".repeat(4 * 1024 * 1024));
+        response.once("drain", () => setTimeout(() => response.end("z"), 10));
+      },
+    });
+    failCall(store, "create");
+    assertMatch((await client.open("/")).text, /^y+z$/);
+  });
+
   it("survives one who writes on regardless", async () => {
+    const answered = Promise.withResolvers<void>();
     const wrote = Promise.withResolvers<void>();
     const { client, store } = await serve(async (session, response) => {
       write(session);
       response.write("one");
-      await new Promise((resolve) => response.once("finish", resolve));
+      await answered.promise;
       response.write("two");
       response.end("three");
       wrote.resolve();
+    }, {
+      onError(_error, _request, response) {
+        response.end("the error page");
+        answered.resolve();
+      },
     });
     failCall(store, "create");
     assertEquals((await client.open("/")).text, "the error page");
