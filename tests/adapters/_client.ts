@@ -44,6 +44,17 @@ export class Client {
     else this.#jar.set(COOKIE, value);
   }
 
+  /** The names of its cookies. */
+  get names(): string[] {
+    return [...this.#jar.keys()];
+  }
+
+  /** Takes over the cookies of another client. */
+  withCookiesOf(other: Client): this {
+    for (const [name, value] of other.#jar) this.#jar.set(name, value);
+    return this;
+  }
+
   /** Sends a request and keeps the cookies of its answer; follows no redirect. */
   async send(path: string, sending: Sending = {}): Promise<Response> {
     const { method = "GET", headers = {} } = sending;
@@ -85,8 +96,9 @@ export class Client {
   #keep(line: string): void {
     const [pair = ""] = line.split(";");
     const at = pair.indexOf("=");
-    if (/;\s*max-age=0/i.test(line)) this.#jar.delete(pair.slice(0, at));
-    else this.#jar.set(pair.slice(0, at), pair.slice(at + 1));
+    if (/;\s*(?:max-age=0|expires=Thu, 01 Jan 1970)/i.test(line)) {
+      this.#jar.delete(pair.slice(0, at));
+    } else this.#jar.set(pair.slice(0, at), pair.slice(at + 1));
   }
 }
 
