@@ -1,0 +1,55 @@
+/**
+ * Sessions for SvelteKit: the hook of `src/hooks.server.ts`, and the session in
+ * `event.locals.session`.
+ *
+ * @example
+ * ```ts
+ * import { Manager, type Session } from "@cloakroom/session";
+ * import { sveltekit } from "@cloakroom/session/sveltekit";
+ *
+ * type Data = { visits: number };
+ * declare global {
+ *   namespace App { interface Locals { session: Session<Data> } }
+ * }
+ * export const handle = sveltekit(new Manager<Data>());
+ * ```
+ *
+ * A `load` function then says
+ * `await locals.session.update("visits", (n = 0) => n + 1)`.
+ *
+ * @module
+ */
+import type { Manager } from "../core/manager.ts";
+import type { Awaitable } from "../core/provider.ts";
+import type { Session } from "../core/session.ts";
+
+/** The part of SvelteKit's event that is used. */
+export interface SvelteKitEvent {
+  /** The request. */
+  readonly request: Request;
+  /** Where the session is put, as `session`. */
+  readonly locals: object;
+}
+
+/**
+ * A hook that starts the session of each request and commits it with the answer.
+ * An `error(4xx)` or a `redirect` that is thrown keeps what the request changed;
+ * any other error drops it. `event.fetch` of the site's own endpoints has its
+ * session through the cookie, as every request has.
+ *
+ * @param manager The manager of the sessions.
+ * @returns A hook, also for `sequence`. It throws what `manager.run` throws, for
+ * `handleError`.
+ */
+export function sveltekit<Data extends object>(
+  manager: Manager<Data>,
+): <Event extends SvelteKitEvent>(input: {
+  event: Event;
+  resolve(event: Event): Awaitable<Response>;
+}) => Promise<Response> {
+  return ({ event, resolve }) =>
+    manager.run(event.request, (session: Session<Data>) => {
+      Object.assign(event.locals, { session });
+      return resolve(event);
+    });
+}
