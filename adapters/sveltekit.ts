@@ -19,6 +19,7 @@
  *
  * @module
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Manager } from "../core/manager.ts";
 import type { Awaitable } from "../core/provider.ts";
 import type { Session } from "../core/session.ts";
@@ -29,13 +30,15 @@ export interface SvelteKitEvent {
   readonly request: Request;
   /** Where the session is put, as `session`. */
   readonly locals: object;
+  /** Whether the site itself makes the request, with `event.fetch`. */
+  readonly isSubRequest: boolean;
 }
 
 /**
  * A hook that starts the session of each request and commits it with the answer.
  * An `error(4xx)` or a `redirect` that is thrown keeps what the request changed;
- * any other error drops it. `event.fetch` of the site's own endpoints has its
- * session through the cookie, as every request has.
+ * any other error drops it. What the site asks itself with `event.fetch` has the
+ * session of the request that asks, and is committed with it.
  *
  * @param manager The manager of the sessions.
  * @returns A hook, also for `sequence`. It throws what `manager.run` throws, for
@@ -47,9 +50,15 @@ export function sveltekit<Data extends object>(
   event: Event;
   resolve(event: Event): Awaitable<Response>;
 }) => Promise<Response> {
-  return ({ event, resolve }) =>
-    manager.run(event.request, (session: Session<Data>) => {
+  // SvelteKit hands nothing else on from a request to those that it makes.
+  const asking = new AsyncLocalStorage<Session<Data>>();
+  return async ({ event, resolve }) => {
+    const answer = (session: Session<Data>) => {
       Object.assign(event.locals, { session });
-      return resolve(event);
-    });
+      return asking.run(session, () => resolve(event));
+    };
+    const session = event.isSubRequest ? asking.getStore() : undefined;
+    if (session !== undefined) return await answer(session);
+    return await manager.run(event.request, answer);
+  };
 }

@@ -58,9 +58,11 @@ export class Client {
   /** Sends a request and keeps the cookies of its answer; follows no redirect. */
   async send(path: string, sending: Sending = {}): Promise<Response> {
     const { method = "GET", headers = {} } = sending;
+    // As browsers do; some frameworks refuse a form without it.
+    const origin = method === "POST" ? { origin: this.#url } : {};
     const response = await fetch(this.#url + path, {
       method,
-      headers: { ...this.#cookies(), ...headers },
+      headers: { ...this.#cookies(), ...origin, ...headers },
       redirect: "manual",
     });
     for (const line of response.headers.getSetCookie()) this.#keep(line);

@@ -237,7 +237,8 @@ const CHECKS = {
 
   "a POST of another site's page is refused": async (running) => {
     const client = await writer(running);
-    const headers = { "sec-fetch-site": "cross-site" };
+    const origin = "https://evil.example";
+    const headers = { origin, "sec-fetch-site": "cross-site" };
     const page = await client.open("/write?name=Eve", {
       method: "POST",
       headers,
