@@ -18,7 +18,6 @@ import { upgrade, websocket } from "./adapters/_sockets.ts";
 import { describeFramework } from "./adapters/_suite.ts";
 
 declare global {
-  // deno-lint-ignore no-namespace -- so do Astro's users say what locals hold
   namespace App {
     interface Locals {
       session: Session<Data>;

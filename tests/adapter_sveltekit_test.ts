@@ -22,7 +22,6 @@ import {
 import { describeFramework } from "./adapters/_suite.ts";
 
 declare global {
-  // deno-lint-ignore no-namespace -- so do SvelteKit's users say what there is
   namespace App {
     interface Locals {
       session: Session<Data>;
