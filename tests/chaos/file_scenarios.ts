@@ -12,7 +12,7 @@ import { openStore, type StoreAddress } from "../_stores.ts";
 import { makeFolder, removeFolder } from "./daemon.ts";
 import type { Deed } from "./history.ts";
 import type { Scenario } from "./scenario.ts";
-import { missingTinyDisk, TinyDisk } from "./servers.ts";
+import { missingTinyDisk, TinyDisk } from "./tiny_disk.ts";
 import type { Report, Stage } from "./stage.ts";
 import type { LifeText, WorkerLine, WorkerTask } from "./worker.ts";
 import { Life } from "./workload.ts";

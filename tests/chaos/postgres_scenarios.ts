@@ -8,34 +8,18 @@ import {
   type PostgresClientName,
   type PostgresSettings,
 } from "./clients.ts";
-import type { ViolationKind } from "./history.ts";
 import { holdUp, IMPATIENCE, Proxy } from "./proxy.ts";
-import type { Scenario } from "./scenario.ts";
+import { LONG, RECOVERY, ROLLED_BACK, type Scenario } from "./scenario.ts";
 import {
   missingPgBouncer,
   missingStandby,
   PgBouncer,
   setting,
   StandbyPair,
-} from "./servers.ts";
+} from "./postgres_servers.ts";
 import type { Report, Stage } from "./stage.ts";
 
 const CLIENTS: readonly PostgresClientName[] = ["pg", "postgres.js", "Bun.SQL"];
-
-const ROLLED_BACK: readonly ViolationKind[] = [
-  "lost",
-  "late",
-  "revived",
-  "signed-out",
-  // Its cookie may be newer than the store knows.
-  "listed",
-];
-
-/** Longer than a call is waited for, in milliseconds. */
-const LONG = 1500;
-
-/** How many calms connections are given to come back. */
-const RECOVERY = 3;
 
 interface Rig {
   readonly server: PostgresServer;
@@ -108,7 +92,6 @@ const ALONE: readonly Scenario[] = [
   }),
   ...onServer({
     name: "stopped and going on",
-    isShort: true,
     tells: ["store-down"],
     async play(stage, { server, open }) {
       await stage.begin({ open });

@@ -4,30 +4,18 @@ import { missingRedis, RedisServer } from "../_redis_server.ts";
 import {
   missingClient,
   openRedis,
-  type RedisAddress,
   type RedisClientName,
   type Settings,
 } from "./clients.ts";
 import type { ViolationKind } from "./history.ts";
 import { holdUp, IMPATIENCE, Proxy } from "./proxy.ts";
-import type { Scenario } from "./scenario.ts";
-import { ReplicatedCluster, SentinelGroup } from "./servers.ts";
+import { LONG, RECOVERY, ROLLED_BACK, type Scenario } from "./scenario.ts";
 import type { Report, Stage } from "./stage.ts";
 
 const CLIENTS: readonly RedisClientName[] = [
   "ioredis",
   "node-redis",
   "Bun.RedisClient",
-];
-
-/** What a server that takes over with less than the one before brings about. */
-const ROLLED_BACK: readonly ViolationKind[] = [
-  "lost",
-  "late",
-  "revived",
-  "signed-out",
-  // Its cookie may be newer than the store knows.
-  "listed",
 ];
 
 /** What a server that begins with nothing brings about. */
@@ -46,12 +34,6 @@ const CONFUSED: readonly ViolationKind[] = [
   "signed-out",
   "listed",
 ];
-
-/** Longer than a call is waited for, in milliseconds. */
-const LONG = 1500;
-
-/** How many calms connections are given to come back. */
-const RECOVERY = 3;
 
 /** On one server, a scenario for each client. */
 function onServer(
@@ -238,7 +220,6 @@ const ALONE: readonly Scenario[] = [
   }),
   ...onServer({
     name: "300 ms a round trip",
-    isShort: true,
     async play(stage, { proxy, open }) {
       proxy.delay = 150;
       // Some calls make several round trips, to connect among others.
@@ -334,6 +315,7 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, socketTimeout 1000",
+    expects: CONFUSED,
     isHopeless: true,
     clients: ["node-redis"],
     settings: { socket: { socketTimeout: 1000 } },
@@ -341,6 +323,7 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, socketTimeout 500",
+    expects: CONFUSED,
     clients: ["node-redis"],
     settings: { socket: { socketTimeout: 500 } },
     play: playSilence,
@@ -354,6 +337,7 @@ const SILENCES: readonly Scenario[] = [
   }),
   ...onServer({
     name: "silent connections, pingInterval 250, socketTimeout 500",
+    expects: CONFUSED,
     isHopeless: true,
     clients: ["node-redis"],
     settings: { pingInterval: 250, socket: { socketTimeout: 500 } },
@@ -375,174 +359,8 @@ const SILENCES: readonly Scenario[] = [
   }),
 ];
 
-/** On a master with a replica and three sentinels. */
-function onSentinels(
-  { args = [], settings, clients = ["ioredis", "node-redis"], ...scenario }:
-    & Omit<Scenario, "store" | "play">
-    & {
-      readonly args?: readonly string[];
-      readonly settings?: Settings;
-      readonly clients?: readonly RedisClientName[];
-      readonly trouble: (group: SentinelGroup) => Promise<void>;
-    },
-): Scenario[] {
-  return clients.map((client) => ({
-    ...scenario,
-    store: "redis with sentinels",
-    client,
-    isShort: scenario.isShort === true && client === clients[0],
-    missing: missingRedis() ?? missingClient(client),
-    expects: ROLLED_BACK,
-    async play(stage) {
-      const group = stage.own(await SentinelGroup.start(args));
-      const address: RedisAddress = { sentinels: group.ports };
-      const open = () => openRedis(client, address, settings);
-      await stage.begin({ open });
-      await stage.trouble(() => scenario.trouble(group));
-      await stage.calm(FAILOVER);
-      return await stage.end();
-    },
-  }));
-}
-
-/** How long sentinels are given to agree, in seconds. */
-const FAILOVER = 4;
-
-/** Lets the replica fall behind by so many seconds, and kills the master. */
-function lagging(seconds: number) {
-  return async (group: SentinelGroup) => {
-    await group.fallBehind(seconds);
-    await group.master.kill();
-  };
-}
-
-/** The master is taken for dead, and comes back. */
-async function comeBack({ master }: SentinelGroup): Promise<void> {
-  master.pause();
-  await sleep(FAILOVER * 1000);
-  await master.resume();
-}
-
-const WITH_REPLICA = [
-  ...["--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"],
-];
-
-const SENTINELS: readonly Scenario[] = [
-  ...onSentinels({
-    name: "master killed, replica in step",
-    isShort: true,
-    trouble: ({ master }) => master.kill(),
-  }),
-  ...onSentinels({
-    name: "master killed, replica 1 s behind",
-    clients: ["ioredis"],
-    trouble: lagging(1),
-  }),
-  ...onSentinels({
-    name: "master killed, replica 5 s behind",
-    clients: ["ioredis"],
-    trouble: lagging(5),
-  }),
-  ...onSentinels({
-    name: "master killed, replica 5 s behind, min-replicas-to-write 1",
-    isHopeless: true,
-    clients: ["ioredis"],
-    args: WITH_REPLICA,
-    trouble: lagging(5),
-  }),
-  ...onSentinels({
-    name: "master stopped, replaced and back",
-    trouble: comeBack,
-  }),
-  ...onSentinels({
-    name: "master stopped, replaced and back, failoverDetector",
-    clients: ["ioredis"],
-    settings: { failoverDetector: true },
-    trouble: comeBack,
-  }),
-  ...onSentinels({
-    name: "master stopped, replaced and back, min-replicas-to-write 1",
-    isHopeless: true,
-    clients: ["ioredis"],
-    args: WITH_REPLICA,
-    trouble: comeBack,
-  }),
-];
-
-/** On a cluster of three masters with a replica each. */
-function onCluster(
-  { settings, clients = ["ioredis", "node-redis"], ...scenario }:
-    & Omit<Scenario, "store" | "play">
-    & {
-      readonly settings?: Settings;
-      readonly clients?: readonly RedisClientName[];
-      readonly trouble: (cluster: ReplicatedCluster) => Promise<unknown>;
-    },
-): Scenario[] {
-  return clients.map((client) => ({
-    ...scenario,
-    store: "redis cluster",
-    client,
-    missing: missingRedis(),
-    async play(stage) {
-      const cluster = stage.own(await ReplicatedCluster.start());
-      const address: RedisAddress = { cluster: cluster.ports };
-      const open = () => openRedis(client, address, settings);
-      await stage.begin({ open });
-      await stage.trouble(() => scenario.trouble(cluster));
-      await stage.calm(RECOVERY * stage.seconds);
-      return await stage.end();
-    },
-  }));
-}
-
-/** Kills a master, and waits until its replica is in charge. */
-async function killMaster({ masters }: ReplicatedCluster): Promise<void> {
-  await masters.nodes[0]?.kill();
-  await sleep(FAILOVER * 1000);
-}
-
-/** Moves the keys of the first master to the second, slot by slot. */
-async function reshard({ masters }: ReplicatedCluster): Promise<void> {
-  const [from, to] = masters.nodes as [RedisServer, RedisServer];
-  const listed = await from.command("KEYS", "*");
-  const keys = listed.split("\r\n").filter((line) => /^session:/.test(line));
-  const slots = new Set<number>();
-  for (const key of keys) {
-    slots.add(Number(await from.command("CLUSTER", "KEYSLOT", key)));
-  }
-  for (const slot of slots) await masters.moveSlot(slot, { from, to });
-}
-
-const CLUSTERS: readonly Scenario[] = [
-  ...onCluster({
-    name: "a master killed",
-    clients: ["ioredis"],
-    expects: ROLLED_BACK,
-    trouble: killMaster,
-  }),
-  ...onCluster({
-    name: "a master killed",
-    isHopeless: true,
-    clients: ["node-redis"],
-    expects: ROLLED_BACK,
-    trouble: killMaster,
-  }),
-  ...onCluster({
-    name: "a master killed, disableOfflineQueue",
-    isHopeless: true,
-    clients: ["node-redis"],
-    settings: { disableOfflineQueue: true },
-    expects: ROLLED_BACK,
-    trouble: killMaster,
-  }),
-  ...onCluster({ name: "slots moved", trouble: reshard }),
-];
-
-/** All scenarios of Redis. */
+/** All scenarios of one Redis. */
 export const REDIS_SCENARIOS: readonly Scenario[] = [
   ...ALONE,
   ...SILENCES,
-  ...SENTINELS,
-  ...CLUSTERS,
 ];

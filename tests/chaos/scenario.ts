@@ -29,6 +29,22 @@ export interface Scenario {
   readonly play: (stage: Stage) => Promise<Report>;
 }
 
+/** What a server that takes over with less than the one before brings about. */
+export const ROLLED_BACK: readonly ViolationKind[] = [
+  "lost",
+  "late",
+  "revived",
+  "signed-out",
+  // Its cookie may be newer than the store knows.
+  "listed",
+];
+
+/** Longer than a call is waited for, in milliseconds. */
+export const LONG = 1500;
+
+/** How many calms connections are given to come back. */
+export const RECOVERY = 3;
+
 /** A scenario that was played. */
 export interface Played {
   readonly scenario: Scenario;
