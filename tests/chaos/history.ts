@@ -11,9 +11,10 @@ export type DeedKind =
 
 /**
  * How a request ended for whoever made it: acknowledged, refused with nothing
- * done, or failed, so that it may have been done or not.
+ * done, or failed, so that it may have been done or not. That is open too if its
+ * session is gone in the meantime: what a client sends again finds none.
  */
-export type Outcome = "acknowledged" | "refused" | "failed";
+export type Outcome = "acknowledged" | "refused" | "gone" | "failed";
 
 /** What a request found in its session when it began. */
 export interface Sight {

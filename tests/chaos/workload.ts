@@ -266,13 +266,11 @@ interface Told {
   readonly saw?: Sight | null | undefined;
 }
 
-/**
- * What ends a request with nothing done, and what leaves that open. A session can
- * be gone by the time that a client sends again what it has done.
- */
+/** What an error says of the request that it ended. */
 function failed(error: unknown): Told {
   if (!(error instanceof SessionError)) throw error;
-  return { outcome: error.code === "conflict" ? "refused" : "failed" };
+  if (error.code === "conflict") return { outcome: "refused" };
+  return { outcome: error.code === "gone" ? "gone" : "failed" };
 }
 
 /** Answers one request as a site would. */
