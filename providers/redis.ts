@@ -50,7 +50,7 @@
  *
  * A client may send commands again whose answers were lost with the connection,
  * as ioredis does: each of a session's last 16 writes is known again and not done
- * twice.
+ * twice. If the session ended in between, what was done is answered with "gone".
  *
  * What the server acknowledged survives its crash if it says so: with
  * `appendonly yes` up to a second is lost, with `appendfsync always` nothing. A
