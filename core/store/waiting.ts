@@ -41,12 +41,16 @@ export class Waiting implements Patience {
    */
   onEnd(callback: () => void): () => void {
     let timer: ReturnType<typeof setTimeout>;
+    const wait = () => {
+      const rest = this.giveUpAt - performance.now();
+      timer = setTimeout(check, Math.max(0, rest));
+    };
     const check = () => {
       if (!this.#isExtended) return callback();
       this.#isExtended = false;
-      timer = setTimeout(check, this.giveUpAt - performance.now());
+      wait();
     };
-    timer = setTimeout(check, this.giveUpAt - performance.now());
+    wait();
     return () => clearTimeout(timer);
   }
 }
