@@ -408,11 +408,21 @@ const POOLED: readonly Scenario[] = [
   ...onPgBouncer({
     name: "nothing happens, prepare: true",
     isHopeless: true,
+    // What another client has prepared is run with one's own parameters.
+    expects: ["signed-out", "listed"],
     play: playQuiet,
   }),
   ...onPgBouncer({
     name: "killed for 3 s, prepare: false, server_login_retry 15",
     clients: ["pg"],
+    settings: { prepare: false },
+    play: playAway,
+  }),
+  ...onPgBouncer({
+    name:
+      "killed for 3 s, prepare: false, server_login_retry 1, server_connect_timeout 2",
+    clients: ["pg"],
+    options: ["server_login_retry = 1", "server_connect_timeout = 2"],
     settings: { prepare: false },
     play: playAway,
   }),
