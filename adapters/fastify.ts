@@ -84,8 +84,8 @@ export interface FastifyApp {
 /**
  * A plugin that starts the session of each request and commits it before the
  * answer's head is sent. An error that a handler throws, one below 500 too, drops
- * what the request changed, unless a `setErrorHandler` answers with something
- * else. An answer that was sent after `reply.hijack()` carries no cookie.
+ * what the request changed, whoever answers it. An answer that was sent after
+ * `reply.hijack()` carries no cookie: an error is logged if one is due.
  *
  * @param manager The manager of the sessions.
  * @returns A plugin for `app.register`, for the whole app where it is registered.
