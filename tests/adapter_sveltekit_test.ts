@@ -19,7 +19,7 @@ import {
   responseOf,
   ROUTES,
 } from "./adapters/_routes.ts";
-import { describeFramework } from "./adapters/_suite.ts";
+import { describeFramework, skipFramework } from "./adapters/_suite.ts";
 
 declare global {
   namespace App {
@@ -52,7 +52,7 @@ export const handleError = () => ({ message: "Internal Error" });`,
 
 const missing = missingCompiler();
 if (missing === undefined) await describeSvelteKit();
-else console.log(`Tests of SvelteKit are skipped: ${missing}`);
+else skipFramework("SvelteKit", missing);
 
 async function describeSvelteKit(): Promise<void> {
   const version = versionOf("@sveltejs/kit");

@@ -18,7 +18,7 @@ import {
   responseOf,
   ROUTES,
 } from "./adapters/_routes.ts";
-import { describeFramework } from "./adapters/_suite.ts";
+import { describeFramework, skipFramework } from "./adapters/_suite.ts";
 
 /** What a server route gets. */
 interface Input {
@@ -69,7 +69,7 @@ export const Route = createFileRoute("${path}")({
 
 const missing = missingCompiler();
 if (missing === undefined) await describeTanStackStart();
-else console.log(`Tests of TanStack Start are skipped: ${missing}`);
+else skipFramework("TanStack Start", missing);
 
 async function describeTanStackStart(): Promise<void> {
   const version = versionOf("@tanstack/react-start");

@@ -373,6 +373,14 @@ export function describeFramework(framework: Framework): void {
   });
 }
 
+/** Says that a framework's checks are skipped, and counts them as that. */
+export function skipFramework(name: string, missing: string): void {
+  console.log(`Tests of ${name} are skipped: ${missing}`);
+  describe.skip(name, () => {
+    for (const title of Object.keys(CHECKS)) it(title, () => {});
+  });
+}
+
 /** Serves an application with a manager of its own, on memory that answers late. */
 async function run(framework: Framework, mounts: 1 | 2 = 1): Promise<Running> {
   const store = new MemoryProvider();
