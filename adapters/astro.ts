@@ -3,7 +3,7 @@
  * `Astro.locals.session`.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { Manager, type Session } from "@cloakroom/session";
  * import { astro } from "@cloakroom/session/astro";
  *

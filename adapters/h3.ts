@@ -3,7 +3,7 @@
  * and the session in `event.context.session`.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { Manager, type Session } from "@cloakroom/session";
  * import { h3 } from "@cloakroom/session/h3";
  * import { H3 } from "h3";

@@ -3,7 +3,7 @@
  * `event.locals.session`.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { Manager, type Session } from "@cloakroom/session";
  * import { sveltekit } from "@cloakroom/session/sveltekit";
  *
