@@ -1,4 +1,5 @@
 /** Holds an answer of `node:http` back while its session is committed. */
+import type { Awaitable } from "../core/provider.ts";
 import type { NodeResponse } from "./_node.ts";
 
 type Method = (...args: unknown[]) => unknown;
@@ -30,7 +31,8 @@ interface Emitter {
  */
 export class Hold {
   readonly #response: NodeResponse & Partial<Emitter>;
-  readonly #headersDue: () => void;
+  readonly #commit: () => Awaitable<void>;
+  readonly #failed: (error: unknown) => void;
   readonly #calls: (() => unknown)[] = [];
   readonly #sources = new Set<Source>();
   readonly #before: { readonly status: number; readonly names: string[] };
@@ -40,12 +42,18 @@ export class Hold {
   #isOver = false;
 
   /**
-   * @param headersDue Called once, when status and headers are as they will be
-   * sent.
+   * @param commit Called once, when status and headers are as they will be sent.
+   * Nothing is held if it answers without a promise.
+   * @param failed Called if that fails, for another answer.
    */
-  constructor(response: NodeResponse, headersDue: () => void) {
+  constructor(
+    response: NodeResponse,
+    commit: () => Awaitable<void>,
+    failed: (error: unknown) => void,
+  ) {
     this.#response = response;
-    this.#headersDue = headersDue;
+    this.#commit = commit;
+    this.#failed = failed;
     const names = response.getHeaderNames();
     this.#before = { status: response.statusCode, names };
     for (const name of SENDING) this.#guard(name);
@@ -53,7 +61,7 @@ export class Hold {
   }
 
   /** Sends what was held, and everything from now on. */
-  release(): void {
+  #release(): void {
     this.#open();
     const answers = this.#calls.splice(0).map((call) => call());
     // Who was told to wait has to be told to go on.
@@ -63,7 +71,7 @@ export class Hold {
   }
 
   /** Forgets what was held, for another answer in its place. */
-  drop(): void {
+  #drop(): void {
     this.#open();
     this.#calls.length = 0;
     const { status, names } = this.#before;
@@ -83,11 +91,13 @@ export class Hold {
     const methods = this.#response as unknown as Methods;
     const own = methods[name];
     if (own === undefined) return;
-    methods[name] = (...args) => {
-      if (this.#isOver) return own.apply(this.#response, args);
-      if (name === "writeHead") return this.#keepHead(own, args);
+    methods[name] = (...given) => {
+      if (this.#isOver) return own.apply(this.#response, given);
+      const args = name === "writeHead" ? this.#takeHeaders(given) : given;
+      const call = () => own.apply(this.#response, args);
+      if (this.#isStored()) return call();
       // Runtimes differ in what becomes of what comes after the end.
-      if (!this.#isEnded) this.#keep(() => own.apply(this.#response, args));
+      if (!this.#isEnded) this.#calls.push(call);
       if (name === "end") this.#isEnded = true;
       if (name !== "write") return this.#response;
       this.#isFull = true;
@@ -96,23 +106,38 @@ export class Hold {
   }
 
   /** Headers given with the status come last, and so over those of the session. */
-  #keepHead(own: Method, [status, ...rest]: readonly unknown[]): unknown {
+  #takeHeaders([status, ...rest]: readonly unknown[]): unknown[] {
     if (this.#unlock !== undefined) throw alreadySent();
     const message = typeof rest[0] === "string" ? rest.shift() : undefined;
     for (const [name, values] of byName(rest.at(-1))) {
       this.#response.setHeader(name, values.length === 1 ? values[0]! : values);
     }
     this.#response.statusCode = Number(status);
-    const args = message === undefined ? [status] : [status, message];
-    this.#keep(() => own.apply(this.#response, args));
-    return this.#response;
+    return message === undefined ? [status] : [status, message];
   }
 
-  #keep(call: () => unknown): void {
-    this.#calls.push(call);
-    if (this.#unlock !== undefined) return;
-    this.#headersDue();
+  /** Stores the session, at the first call; what is not stored at once is held. */
+  #isStored(): boolean {
+    if (this.#unlock !== undefined) return false;
+    const stored = this.#store();
+    if (stored === undefined) {
+      this.#isOver = true;
+      return true;
+    }
     this.#unlock = this.#lock();
+    stored.then(() => this.#release()).catch((error) => {
+      this.#drop();
+      this.#failed(error);
+    });
+    return false;
+  }
+
+  #store(): Promise<void> | undefined {
+    try {
+      return this.#commit() as Promise<void> | undefined;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #open(): void {

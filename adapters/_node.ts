@@ -2,8 +2,9 @@
 import type { RequestLike } from "../core/carriage/arrival.ts";
 import type { HeaderSink } from "../core/carriage/response.ts";
 import type { Manager } from "../core/manager.ts";
+import type { Awaitable } from "../core/provider.ts";
 import type { AnyData, Session } from "../core/session.ts";
-import { type Kept, runWithHeaders } from "./_shared.ts";
+import { isOurs, type Kept } from "./_shared.ts";
 
 /** The part of an `IncomingMessage` that is used. */
 export interface NodeRequest {
@@ -113,8 +114,8 @@ function valueOf(response: NodeResponse, name: string): string | null {
 /** A request that is run until its headers are due. */
 export interface Begun<Data extends object> {
   readonly session: Session<Data>;
-  /** Commits the session to the answer, and ends the run. */
-  commit(kept: Kept): Promise<unknown>;
+  /** Commits the session to the answer, and ends the run; at once if it can. */
+  commit(kept: Kept): Awaitable<void>;
 }
 
 /**
@@ -127,17 +128,29 @@ export function begin<Data extends object>(
   manager: Manager<Data>,
   incoming: NodeRequest,
 ): Promise<Begun<Data> | Response> {
+  let isCommitted = false;
   return new Promise((resolve, reject) => {
-    const next = (session: Session<Data>) =>
-      new Promise<Kept>((headersDue) => {
-        const commit = (kept: Kept) => {
-          headersDue(kept);
-          return running;
+    const run = (session: Session<Data>) =>
+      new Promise<undefined>((end) => {
+        const isOuter = isOurs(session);
+        const commit = ({ headers, status }: Kept) => {
+          if (!isOuter) return end(undefined);
+          isCommitted = true;
+          try {
+            const done = manager.commitTo(session, headers, status);
+            end(done as Promise<undefined> | undefined);
+            return done;
+          } catch (error) {
+            end(undefined);
+            throw error;
+          }
         };
         resolve({ session, commit });
       });
-    const running = runWithHeaders(manager, requestOf(incoming), next);
-    running.then((answer) => answer && resolve(answer), reject);
+    // A request that has failed is left alone once its session is committed.
+    const options = { failed: () => isCommitted };
+    manager.run<Response | undefined>(requestOf(incoming), run, options)
+      .then((answer) => answer && resolve(answer), reject);
   });
 }
 

@@ -13,6 +13,13 @@ export interface Kept {
 /** The sessions whose requests are run for frameworks without a response. */
 const underWay = new WeakSet<object>();
 
+/** Whether nobody else will commit a session: it is the first call for it. */
+export function isOurs(session: object): boolean {
+  const isFirst = !underWay.has(session);
+  underWay.add(session);
+  return isFirst;
+}
+
 /**
  * `manager.run` for a framework that keeps headers and a status: the session is
  * committed to them once `next` has come to its end.
@@ -26,8 +33,7 @@ export async function runWithHeaders<Data extends object>(
 ): Promise<Response | undefined> {
   let isCommitted = false;
   const run = async (session: Session<Data>): Promise<undefined> => {
-    const isOuter = !underWay.has(session);
-    underWay.add(session);
+    const isOuter = isOurs(session);
     const { headers, status } = await next(session);
     if (!isOuter) return undefined;
     await manager.commitTo(session, headers, status);

@@ -27,7 +27,6 @@ import type { Manager } from "../core/manager.ts";
 import { Hold } from "./_hold.ts";
 import {
   begin,
-  type Begun,
   keptBy,
   type NodeRequest,
   type NodeResponse,
@@ -98,21 +97,8 @@ export function session<
     begin(manager, request).then((begun) => {
       if (begun instanceof Response) return void send(response, begun);
       Object.assign(request, { session: begun.session });
-      holdBack(response, begun, fail);
+      new Hold(response, () => begun.commit(keptBy(response)), fail);
       next();
     }, fail);
   };
-}
-
-function holdBack<Data extends object>(
-  response: NodeResponse,
-  begun: Begun<Data>,
-  fail: (error: unknown) => void,
-): void {
-  const hold = new Hold(response, () => {
-    begun.commit(keptBy(response)).then(() => hold.release()).catch((error) => {
-      hold.drop();
-      fail(error);
-    });
-  });
 }

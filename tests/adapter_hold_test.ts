@@ -16,7 +16,7 @@ import {
 } from "../adapters/express.ts";
 import { requestOf } from "../adapters/_node.ts";
 import { SessionContext } from "../adapters/context.ts";
-import { Manager, type Session } from "../mod.ts";
+import { Manager, type Provider, type Session } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { failCall, later } from "./_providers.ts";
 import { listen } from "./adapters/_node_server.ts";
@@ -34,14 +34,15 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-/** A store that answers late, and a client of an application on it. */
+/** A store, which answers late, and a client of an application on it. */
 async function serve(
   handler: Handler,
   options?: SessionMiddlewareOptions<IncomingMessage, ServerResponse>,
+  slowed: (store: Provider) => Provider = later,
 ): Promise<{ client: Client; store: MemoryProvider }> {
   const store = new MemoryProvider();
   const manager = new Manager<Data>({
-    provider: later(store),
+    provider: slowed(store),
     onEvent: () => {},
   });
   const middleware = session(manager, options);
@@ -319,6 +320,45 @@ describe("an answer whose session cannot be stored", () => {
     failCall(store, "create");
     const page = await client.open("/");
     assertEquals([page.status, page.text, page.cookies], [500, "", []]);
+  });
+});
+
+describe("an answer whose session is stored at once", () => {
+  const atOnce = (store: Provider) => store;
+
+  it("goes out without being held", async () => {
+    const held: boolean[] = [];
+    const { client } = await serve(
+      (session, response) => {
+        if (session.isNew) write(session);
+        response.writeHead(201, { "x-own": "yes" });
+        response.write("one ");
+        held.push(Object.hasOwn(response, "headersSent"));
+        response.end("two");
+      },
+      undefined,
+      atOnce,
+    );
+    await client.open("/");
+    const { status, text, headers } = await client.open("/");
+    assertEquals([status, text], [201, "one two"]);
+    assertEquals(headers.get("x-own"), "yes");
+    assertMatch(headers.get("vary") ?? "", /cookie/i);
+    assertEquals(held, [true, false]);
+  });
+
+  it("is dropped all the same when that fails", async () => {
+    const { client, store } = await serve(
+      (session, response) => {
+        write(session);
+        response.end("written");
+      },
+      undefined,
+      atOnce,
+    );
+    failCall(store, "create");
+    const page = await client.open("/");
+    assertEquals([page.text, page.cookies], ["the error page", []]);
   });
 });
 
