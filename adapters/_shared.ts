@@ -51,8 +51,9 @@ export async function runWithHeaders<Data extends object>(
  */
 export function standsForUpgrade(
   request: { readonly headers: { get(name: string): string | null } },
-  { status, body }: Response,
+  response: Response,
 ): boolean {
-  return status === 200 && body === null &&
-    request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  // In this order: to look at a body makes a stream of it.
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    response.status === 200 && response.body === null;
 }

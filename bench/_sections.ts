@@ -38,6 +38,7 @@ export const BENCHES: readonly BenchSection[] = [
 export const PROGRAMS: readonly ProgramSection[] = [
   { name: "store", file: "compare/store.ts" },
   { name: "request", file: "compare/request.ts" },
+  { name: "adapters", file: "adapters.ts" },
   { name: "http", file: "http.ts", startsRuntimes: true },
   { name: "growth", file: "growth.ts", draws: true },
 ];

@@ -9,6 +9,7 @@ import {
   type NodeSetup,
   type Visitor,
 } from "./contract.ts";
+import { send } from "./node_exchange.ts";
 
 /** With its own store, which it warns about in production. */
 export const setup: NodeSetup = makeSetup(
@@ -50,10 +51,4 @@ function respond(
   const { session } = incoming as unknown as { session: Partial<Visitor> };
   const newcomer = action === "signUp" ? incoming.headers["x-visitor"] : null;
   send(outgoing, performOn(action, session, newcomer as string | null));
-}
-
-/** Less work than `response.send`, which also makes an entity tag. */
-function send(outgoing: ServerResponse, body: string): void {
-  outgoing.setHeader("content-length", body.length);
-  outgoing.end(body);
 }
