@@ -53,7 +53,9 @@ export function standsForUpgrade(
   request: { readonly headers: { get(name: string): string | null } },
   response: Response,
 ): boolean {
-  // In this order: to look at a body makes a stream of it.
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
-    response.status === 200 && response.body === null;
+  // In this order: to look at a body makes a stream of it, and on Deno a request
+  // has no headers any more once it was upgraded.
+  return response.status === 200 &&
+    request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    response.body === null;
 }

@@ -26,6 +26,7 @@ import { type Data, Gate } from "./adapters/_routes.ts";
 type Handler = (
   session: Session<Data>,
   response: ServerResponse,
+  manager: Manager<Data>,
 ) => unknown;
 
 const closing: (() => Promise<void>)[] = [];
@@ -51,7 +52,7 @@ async function serve(
     middleware(request, response, (error) => {
       if (error === undefined) {
         const { session } = request as unknown as SessionRequest<Data>;
-        handler(session, response);
+        handler(session, response, manager);
       } else response.end("the error page");
     });
   });
@@ -359,6 +360,18 @@ describe("an answer whose session is stored at once", () => {
     failCall(store, "create");
     const page = await client.open("/");
     assertEquals([page.text, page.cookies], ["the error page", []]);
+  });
+
+  it("is dropped when its session was committed by hand", async () => {
+    const { client } = await serve(
+      (session, response, manager) => {
+        manager.commit(session, new Response());
+        response.end("written");
+      },
+      undefined,
+      atOnce,
+    );
+    assertEquals((await client.open("/")).text, "the error page");
   });
 });
 
