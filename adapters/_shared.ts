@@ -2,6 +2,7 @@
 import type { RequestLike } from "../core/carriage/arrival.ts";
 import type { HeaderSink } from "../core/carriage/response.ts";
 import type { Manager } from "../core/manager.ts";
+import type { Awaitable } from "../core/provider.ts";
 import type { Session } from "../core/session.ts";
 
 /** The answer of a framework that keeps headers and a status, and no response. */
@@ -29,7 +30,7 @@ export function isOurs(session: object): boolean {
 export async function runWithHeaders<Data extends object>(
   manager: Manager<Data>,
   request: RequestLike,
-  next: (session: Session<Data>) => Promise<Kept>,
+  next: Next<Data, Kept>,
 ): Promise<Response | undefined> {
   let isCommitted = false;
   const run = async (session: Session<Data>): Promise<undefined> => {
@@ -46,16 +47,42 @@ export async function runWithHeaders<Data extends object>(
 }
 
 /**
+ * `manager.run` for a framework that answers with a response. What stands for an
+ * upgrade is handed back as it is, and nothing is put on it.
+ */
+export async function runWithResponse<Data extends object>(
+  run: (
+    next: Next<Data, Response | undefined>,
+  ) => Promise<Response | undefined>,
+  request: Upgradable,
+  next: (session: Session<Data>) => Awaitable<Response>,
+): Promise<Response> {
+  let given: Response | undefined;
+  const answer = await run(async (session) => {
+    given = await next(session);
+    return standsForUpgrade(request, given) ? undefined : given;
+  });
+  return (answer ?? given) as Response;
+}
+
+type Next<Data extends object, Answer> = (
+  session: Session<Data>,
+) => Promise<Answer>;
+
+/** A request that may ask for a WebSocket. */
+type Upgradable = Pick<RequestLike, "headers">;
+
+const IS_BUN = "Bun" in globalThis;
+
+/**
  * Whether an answer stands for an upgrade that has been made: on Bun, frameworks
  * answer it with an empty response that nobody sends, and that carries nothing.
+ * No client of a WebSocket reads any other answer of 200 either.
  */
 export function standsForUpgrade(
-  request: { readonly headers: { get(name: string): string | null } },
-  response: Response,
+  { headers }: Upgradable,
+  { status }: Response,
 ): boolean {
-  // In this order: to look at a body makes a stream of it, and on Deno a request
-  // has no headers any more once it was upgraded.
-  return response.status === 200 &&
-    request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
-    response.body === null;
+  return IS_BUN && status === 200 &&
+    headers.get("upgrade")?.toLowerCase() === "websocket";
 }

@@ -20,6 +20,8 @@
  * @module
  */
 import type { Manager } from "../core/manager.ts";
+import type { Session } from "../core/session.ts";
+import { runWithResponse } from "./_shared.ts";
 
 /** The part of Astro's context that is used. */
 export interface AstroSessionContext {
@@ -48,9 +50,14 @@ export function astro<Data extends object>(
 ) => Promise<Response> {
   return (context, next) => {
     if (context.isPrerendered) return next();
-    return manager.run(context.request, (session) => {
-      Object.assign(context.locals, { session });
-      return next();
-    });
+    const { request, locals } = context;
+    return runWithResponse(
+      (rest) => manager.run(request, rest),
+      request,
+      (session: Session<Data>) => {
+        Object.assign(locals, { session });
+        return next();
+      },
+    );
   };
 }

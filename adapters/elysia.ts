@@ -21,6 +21,7 @@
 import type { Manager } from "../core/manager.ts";
 import type { Awaitable } from "../core/provider.ts";
 import type { Session } from "../core/session.ts";
+import { runWithResponse } from "./_shared.ts";
 
 /** Answers a request; on Bun it also gets the server. */
 export type ElysiaFetch = (...args: unknown[]) => unknown;
@@ -48,12 +49,18 @@ export function session<Data extends object>(
   const sessions = new WeakMap<Request, Session<Data>>();
   return {
     wrap: <Fetch extends ElysiaFetch>(fetch: Fetch) => {
-      const handler = manager.handle((request, session, ...rest: unknown[]) => {
-        sessions.set(request, session);
-        return fetch(request, ...rest) as Awaitable<Response | undefined>;
-      });
+      const wrapped = (request: Request, ...rest: unknown[]) =>
+        runWithResponse<Data>(
+          (next) =>
+            manager.handle((_request, session) => next(session))(request),
+          request,
+          (session) => {
+            sessions.set(request, session);
+            return fetch(request, ...rest) as Awaitable<Response>;
+          },
+        );
       // Elysia's types say that it returns what the wrapped function returns.
-      return handler as unknown as ReturnType<Fetch>;
+      return wrapped as unknown as ReturnType<Fetch>;
     },
     derive: ({ request }) => {
       const session = sessions.get(request);

@@ -19,7 +19,7 @@
  */
 import type { Manager } from "../core/manager.ts";
 import type { AnyData, Session } from "../core/session.ts";
-import { standsForUpgrade } from "./_shared.ts";
+import { runWithResponse } from "./_shared.ts";
 
 /**
  * What the middleware adds to a Hono app: `new Hono<SessionEnv<Data>>()`. With
@@ -44,7 +44,7 @@ export interface HonoContext<Data extends object> {
   /** The answer. */
   res: Response;
   /** Keeps something for later handlers. */
-  set(key: "session", value: Session<Data>): void;
+  readonly set: (key: "session", value: Session<Data>) => void;
 }
 
 /**
@@ -64,15 +64,19 @@ export function session<Data extends object>(
 ) => Promise<void> {
   return async (c, next) => {
     const request = c.req.raw;
+    const failed = () => c.error !== undefined;
     let given: Response | undefined;
     try {
-      const answer = await manager.run(request, async (session) => {
-        c.set("session", session);
-        await next();
-        given = c.res;
-        return standsForUpgrade(request, given) ? undefined : given;
-      }, { failed: () => c.error !== undefined });
-      if (answer === undefined || answer === given) return;
+      const answer = await runWithResponse<Data>(
+        (rest) => manager.run(request, rest, { failed }),
+        request,
+        async (session) => {
+          c.set("session", session);
+          await next();
+          return given = c.res;
+        },
+      );
+      if (answer === given) return;
       forget(c);
       c.res = answer;
     } catch (error) {

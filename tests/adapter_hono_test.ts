@@ -1,8 +1,13 @@
 /** Tests the adapter for Hono on Hono's own servers. */
+import { assertEquals } from "@std/assert";
 import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
+import { describe, it } from "node:test";
 import { session, type SessionEnv } from "../adapters/hono.ts";
 import type { UpgradeWebSocket } from "hono/ws";
+import { Manager } from "../mod.ts";
+import { MemoryProvider } from "../providers/memory.ts";
+import { failCall } from "./_providers.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App,
@@ -79,3 +84,36 @@ function honoApp(app: App): Hono<Env> {
   );
   return hono;
 }
+
+describe("the adapter for Hono", () => {
+  it("keeps the headers of a dropped answer from the error page", async () => {
+    const provider = new MemoryProvider();
+    failCall(provider, "create");
+    await using manager = new Manager<Data>({ provider });
+    const app = new Hono<Env>().use(session(manager));
+    app.get("/", (c) => {
+      c.var.session.set("name", "Ada");
+      return new Response("Hello", { headers: { "x-own": "dropped" } });
+    });
+    app.onError((_error, c) => c.text("Sorry", 500));
+    const response = await app.request("/");
+    assertEquals([response.status, await response.text()], [500, "Sorry"]);
+    assertEquals(response.headers.get("x-own"), null);
+  });
+
+  it("keeps the app's own cookies on an answer that cannot be changed", async () => {
+    await using manager = new Manager<Data>();
+    const app = new Hono<Env>().use(session(manager));
+    const own = new Headers({ location: "/", "set-cookie": "theme=dark" });
+    const home = new Response(null, { status: 303, headers: own });
+    app.get("/", (c) => {
+      c.var.session.set("name", "Ada");
+      return home;
+    });
+    for (let visit = 0; visit < 2; visit++) {
+      const { headers } = await app.request("/");
+      assertEquals(headers.getSetCookie().length, 2);
+    }
+    assertEquals(home.headers.getSetCookie(), ["theme=dark"]);
+  });
+});

@@ -20,7 +20,7 @@ import {
   responseOf,
   ROUTES,
 } from "./adapters/_routes.ts";
-import { describeFramework } from "./adapters/_suite.ts";
+import { describeFramework, withoutSockets } from "./adapters/_suite.ts";
 
 const sessionContext = createContext<Session<Data>>();
 
@@ -32,10 +32,9 @@ describeFramework({
     return serve((request) => handler(request));
   },
   thrown4xx: "kept",
-  cannot: {
-    "a WebSocket has the session of its request":
-      "React Router answers with responses of its own making only",
-  },
+  cannot: withoutSockets(
+    "React Router answers with responses of its own making only",
+  ),
 });
 
 /** What a route does for every method. */

@@ -19,7 +19,11 @@ import {
   responseOf,
   ROUTES,
 } from "./adapters/_routes.ts";
-import { describeFramework, skipFramework } from "./adapters/_suite.ts";
+import {
+  describeFramework,
+  skipFramework,
+  withoutSockets,
+} from "./adapters/_suite.ts";
 
 declare global {
   namespace App {
@@ -74,10 +78,9 @@ async function describeSvelteKit(): Promise<void> {
   };
   describeFramework({
     ...{ name: "SvelteKit", version, serve: start, thrown4xx: "kept" },
-    cannot: {
-      "a WebSocket has the session of its request":
-        "SvelteKit answers with responses of its own making only",
-    },
+    cannot: withoutSockets(
+      "SvelteKit answers with responses of its own making only",
+    ),
   });
   describeSubRequests(start);
 }

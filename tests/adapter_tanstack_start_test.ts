@@ -18,7 +18,11 @@ import {
   responseOf,
   ROUTES,
 } from "./adapters/_routes.ts";
-import { describeFramework, skipFramework } from "./adapters/_suite.ts";
+import {
+  describeFramework,
+  skipFramework,
+  withoutSockets,
+} from "./adapters/_suite.ts";
 
 /** What a server route gets. */
 interface Input {
@@ -83,10 +87,9 @@ async function describeTanStackStart(): Promise<void> {
       const own = { middleware: middlewareOf(app), answer: answerOf(app) };
       return serve((request) => parts.run(own, () => built.fetch(request)));
     },
-    cannot: {
-      "a WebSocket has the session of its request":
-        "TanStack Start answers with responses of its own making only",
-    },
+    cannot: withoutSockets(
+      "TanStack Start answers with responses of its own making only",
+    ),
   });
 }
 

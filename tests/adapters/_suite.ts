@@ -13,7 +13,7 @@ import {
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { SessionContext } from "../../adapters/context.ts";
-import { Manager, type Provider } from "../../mod.ts";
+import { DEFAULT_RENEW_INTERVAL, Manager, type Provider } from "../../mod.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
 import { type Call, failCall, later, noteCalls } from "../_providers.ts";
 import type { LocalServer } from "../_server.ts";
@@ -32,7 +32,7 @@ export interface Framework {
   /** What becomes of what a handler set before it threw an error of 4xx. */
   readonly thrown4xx: "dropped" | "kept";
   /** The checks that it cannot pass, with the reason. */
-  readonly cannot?: Partial<Readonly<Record<CheckName, string>>>;
+  readonly cannot?: Partial<Readonly<Record<CheckName, string>>> | undefined;
 }
 
 /** The runtime that the tests run on. */
@@ -49,6 +49,8 @@ interface Running extends AsyncDisposable {
   /** The store without its delay. */
   readonly store: Provider;
   client(): Client;
+  /** Lets some seconds pass. */
+  advance(seconds: number): void;
 }
 
 type Check = (running: Running, framework: Framework) => Promise<void>;
@@ -262,6 +264,17 @@ const CHECKS = {
     });
   },
 
+  "an upgrade, which carries no cookie, leaves the secret as it is": async (
+    running,
+  ) => {
+    const client = await writer(running);
+    running.advance(DEFAULT_RENEW_INTERVAL + 1);
+    running.calls.length = 0;
+    assertEquals((await client.upgrade("/socket")).message, "Hello Ada");
+    assert(!running.calls.includes("update"), running.calls.join());
+    assertEquals((await client.open("/read")).cookies.length, 1);
+  },
+
   "a store that fails is an error of the framework's own": async (running) => {
     const client = await writer(running);
     failCall(running.store, "update");
@@ -345,6 +358,14 @@ const CHECKS = {
 /** The name of a check. */
 export type CheckName = keyof typeof CHECKS;
 
+/** The checks that nobody passes whose answers are all of its own making. */
+export function withoutSockets(reason: string): Framework["cannot"] {
+  return {
+    "a WebSocket has the session of its request": reason,
+    "an upgrade, which carries no cookie, leaves the secret as it is": reason,
+  };
+}
+
 /** Runs the checks against a framework. */
 export function describeFramework(framework: Framework): void {
   const { name, version, cannot = {}, thrown4xx } = framework;
@@ -385,7 +406,9 @@ export function skipFramework(name: string, missing: string): void {
 async function run(framework: Framework, mounts: 1 | 2 = 1): Promise<Running> {
   const store = new MemoryProvider();
   const calls = noteCalls(store);
-  const manager = new Manager<Data>({ provider: later(store) });
+  let passed = 0;
+  const now = () => Date.now() + passed;
+  const manager = new Manager<Data>({ provider: later(store), now });
   const app = {
     manager,
     context: new SessionContext<Data>(),
@@ -399,6 +422,9 @@ async function run(framework: Framework, mounts: 1 | 2 = 1): Promise<Running> {
     calls,
     store,
     client: () => new Client(url),
+    advance: (seconds) => {
+      passed += seconds * 1000;
+    },
     [Symbol.asyncDispose]: async () => {
       await close();
       await manager.close();
