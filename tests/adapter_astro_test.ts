@@ -3,12 +3,11 @@ import type { APIRoute, MiddlewareHandler, SSRManifest } from "astro";
 import { App as AstroApp } from "astro/app";
 import { sequence } from "astro/middleware";
 import { astro } from "../adapters/astro.ts";
-import type { Session } from "../mod.ts";
 import { serve } from "./_server.ts";
+import "./adapters/_locals.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App as Application,
-  type Data,
   NESTED,
   parameter,
   responseOf,
@@ -16,14 +15,6 @@ import {
 } from "./adapters/_routes.ts";
 import { upgrade, websocket } from "./adapters/_sockets.ts";
 import { describeFramework } from "./adapters/_suite.ts";
-
-declare global {
-  namespace App {
-    interface Locals {
-      session: Session<Data>;
-    }
-  }
-}
 
 /** Bun's server, by request. */
 const servers = new WeakMap<Request, unknown>();

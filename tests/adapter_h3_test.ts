@@ -1,12 +1,11 @@
 /** Tests the adapter for h3 on its servers for Deno and for Bun. */
 import { H3, type H3Event, HTTPError, redirect } from "h3";
 import { h3 } from "../adapters/h3.ts";
-import type { Session } from "../mod.ts";
 import { serve } from "./_server.ts";
+import "./adapters/_locals.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App,
-  type Data,
   NESTED,
   parameter,
   responseOf,
@@ -15,12 +14,6 @@ import {
 } from "./adapters/_routes.ts";
 import { upgrade, websocket } from "./adapters/_sockets.ts";
 import { describeFramework } from "./adapters/_suite.ts";
-
-declare module "h3" {
-  interface H3EventContext {
-    session: Session<Data>;
-  }
-}
 
 /** Bun's server, by request. */
 const servers = new WeakMap<object, unknown>();

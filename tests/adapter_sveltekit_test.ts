@@ -5,10 +5,11 @@ import type { Handle } from "@sveltejs/kit/hooks";
 import { describe, it } from "node:test";
 import { SessionContext } from "../adapters/context.ts";
 import { sveltekit } from "../adapters/sveltekit.ts";
-import { Manager, type Session } from "../mod.ts";
+import { Manager } from "../mod.ts";
 import { type LocalServer, serve } from "./_server.ts";
 import { build, missingCompiler } from "./adapters/_build.ts";
 import { Client } from "./adapters/_client.ts";
+import "./adapters/_locals.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App as Application,
@@ -27,9 +28,6 @@ import {
 
 declare global {
   namespace App {
-    interface Locals {
-      session: Session<Data>;
-    }
     /** What the built files, which hold nothing themselves, are given. */
     interface Platform {
       readonly handle: Handle;

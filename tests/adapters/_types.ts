@@ -21,6 +21,7 @@ import { reactRouter } from "../../adapters/react_router.ts";
 import { sveltekit } from "../../adapters/sveltekit.ts";
 import { tanstack } from "../../adapters/tanstack_start.ts";
 import { Manager, type Session } from "../../mod.ts";
+import "./_locals.ts";
 import type { Data } from "./_routes.ts";
 
 const manager = new Manager<Data>();
@@ -51,7 +52,6 @@ new Elysia().wrap(wrap).derive({ as: "global" }, derive)
     session.get("nome");
   });
 
-// The tests say what `context` and `locals` hold, as an application does.
 new H3().use(h3(manager)).get("/", ({ context }) => {
   use(context.session);
   // @ts-expect-error There is no such key
