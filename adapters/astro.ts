@@ -3,18 +3,15 @@
  * `Astro.locals.session`.
  *
  * @example
- * ```ts ignore
- * import { Manager, type Session } from "@cloakroom/session";
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
  * import { astro } from "@cloakroom/session/astro";
  *
- * type Data = { visits: number };
- * declare global {
- *   namespace App { interface Locals { session: Session<Data> } }
- * }
- * export const onRequest = astro(new Manager<Data>());
+ * const manager = new Manager<{ visits: number }>();
+ * export const onRequest = astro(manager);
  * ```
  *
- * A page then says
+ * With `session: Session<Data>` declared in `App.Locals`, a page says
  * `await Astro.locals.session.update("visits", (n = 0) => n + 1)`.
  *
  * @module

@@ -3,19 +3,21 @@
  * and the session in `event.context.session`.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { Manager, type Session } from "@cloakroom/session";
  * import { h3 } from "@cloakroom/session/h3";
  * import { H3 } from "h3";
  *
  * type Data = { visits: number };
- * declare module "h3" {
- *   interface H3EventContext { session: Session<Data> }
- * }
  * const app = new H3().use(h3(new Manager<Data>()));
- * app.get("/", ({ context: { session } }) =>
- *   session.update("visits", (visits = 0) => visits + 1));
+ * app.get("/", ({ context }) => {
+ *   const session = context.session as Session<Data>;
+ *   return session.update("visits", (visits = 0) => visits + 1);
+ * });
  * ```
+ *
+ * With `declare module "h3" { interface H3EventContext { session: Session<Data> } }`
+ * the cast is not needed.
  *
  * @module
  */

@@ -3,18 +3,15 @@
  * `event.locals.session`.
  *
  * @example
- * ```ts ignore
- * import { Manager, type Session } from "@cloakroom/session";
+ * ```ts
+ * import { Manager } from "@cloakroom/session";
  * import { sveltekit } from "@cloakroom/session/sveltekit";
  *
- * type Data = { visits: number };
- * declare global {
- *   namespace App { interface Locals { session: Session<Data> } }
- * }
- * export const handle = sveltekit(new Manager<Data>());
+ * const manager = new Manager<{ visits: number }>();
+ * export const handle = sveltekit(manager);
  * ```
  *
- * A `load` function then says
+ * With `session: Session<Data>` declared in `App.Locals`, a `load` function says
  * `await locals.session.update("visits", (n = 0) => n + 1)`.
  *
  * @module
