@@ -2,12 +2,16 @@
 import type { APIRoute, MiddlewareHandler, SSRManifest } from "astro";
 import { App as AstroApp } from "astro/app";
 import { sequence } from "astro/middleware";
+import { assertEquals } from "@std/assert";
+import { describe, it } from "node:test";
 import { astro } from "../adapters/astro.ts";
+import { Manager } from "../mod.ts";
 import { serve } from "./_server.ts";
 import "./adapters/_locals.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App as Application,
+  type Data,
   NESTED,
   parameter,
   responseOf,
@@ -112,3 +116,16 @@ function routeOf(path: string) {
   };
   return { routeData, file: "", links: [], scripts: [], styles: [] };
 }
+
+describe("the adapter for Astro", () => {
+  it("gives no session to a page that is made when the site is built", async () => {
+    await using manager = new Manager<Data>();
+    const page = new Response("for everybody");
+    const locals = {};
+    const request = new Request("http://localhost/");
+    const context = { request, locals, isPrerendered: true };
+    const answer = await astro(manager)(context, () => Promise.resolve(page));
+    assertEquals(answer, page);
+    assertEquals(locals, {});
+  });
+});

@@ -1,7 +1,11 @@
 /** Tests the adapter for Elysia on its servers for Deno and for Bun. */
+import { assertEquals, assertThrows } from "@std/assert";
 import { Elysia } from "elysia";
+import { describe, it } from "node:test";
 import { type ElysiaSession, session } from "../adapters/elysia.ts";
-import type { Session } from "../mod.ts";
+import { Manager, type Session } from "../mod.ts";
+import { MemoryProvider } from "../providers/memory.ts";
+import { failCall } from "./_providers.ts";
 import { serve } from "./_server.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
@@ -101,3 +105,29 @@ function socketApp(derive: ElysiaSession<Data>["derive"]) {
       ({ session, request }) => upgrade(request, undefined, greeting(session)),
     );
 }
+
+describe("the adapter for Elysia", () => {
+  it("says what is missing where requests are not wrapped", async () => {
+    await using manager = new Manager<Data>();
+    const { derive } = session(manager);
+    assertThrows(
+      () => derive({ request: new Request("http://localhost/") }),
+      TypeError,
+      "the app has no .wrap() of this session(manager)",
+    );
+  });
+
+  it("answers a failing store with 503 or as the manager says", async () => {
+    const provider = new MemoryProvider();
+    failCall(provider, "create");
+    await using manager = new Manager<Data>({ provider });
+    const { wrap, derive } = session(manager);
+    const app = new Elysia().wrap(wrap).derive({ as: "global" }, derive)
+      .get("/", ({ session }) => session.set("name", "Ada"));
+    const response = await app.handle(new Request("http://localhost/"));
+    assertEquals([response.status, response.headers.has("retry-after")], [
+      503,
+      true,
+    ]);
+  });
+});

@@ -1,11 +1,15 @@
 /** Tests the adapter for h3 on its servers for Deno and for Bun. */
-import { H3, type H3Event, HTTPError, redirect } from "h3";
+import { assertEquals } from "@std/assert";
+import { H3, type H3Event, HTTPError, HTTPResponse, redirect } from "h3";
+import { describe, it } from "node:test";
 import { h3 } from "../adapters/h3.ts";
+import { Manager } from "../mod.ts";
 import { serve } from "./_server.ts";
 import "./adapters/_locals.ts";
 import { versionOf } from "./adapters/_packages.ts";
 import {
   type App,
+  type Data,
   NESTED,
   parameter,
   responseOf,
@@ -68,4 +72,60 @@ function h3App(app: App): H3 {
     return upgrade(req as Request, servers.get(req), message);
   });
   return web;
+}
+
+describe("the adapter for h3", () => {
+  it("adds to the headers of a response instead of replacing them", async () => {
+    await using manager = new Manager<Data>();
+    const response = await answerTo(manager, ({ context }) => {
+      context.session.set("name", context.session.principal ?? "nobody");
+      const vary = "Accept";
+      return new Response("", {
+        headers: { vary, "set-cookie": "theme=dark" },
+      });
+    });
+    assertEquals(response.headers.get("vary"), "Accept, Cookie");
+    assertEquals(response.headers.getSetCookie().length, 2);
+  });
+
+  it("overrules a response that lets caches keep it", async () => {
+    await using manager = new Manager<Data>();
+    const response = await answerTo(manager, ({ context }) => {
+      context.session.set("name", "Ada");
+      const headers = { "cdn-cache-control": "max-age=300", expires: "never" };
+      return new HTTPResponse("", { headers });
+    });
+    assertEquals(response.headers.getSetCookie().length, 1);
+    assertEquals(response.headers.get("cache-control"), "no-store");
+    assertEquals(response.headers.get("cdn-cache-control"), "no-store");
+    assertEquals(response.headers.get("expires"), "0");
+  });
+
+  it("puts the cookie on an error that is returned", async () => {
+    await using manager = new Manager<Data>();
+    const response = await answerTo(manager, ({ context }) => {
+      context.session.set("name", "Ada");
+      return new HTTPError({ status: 403 });
+    });
+    assertEquals(response.status, 403);
+    assertEquals(response.headers.getSetCookie().length, 1);
+  });
+
+  it("puts the cookie on a page that is not there", async () => {
+    await using manager = new Manager<Data>();
+    const web = new H3().use(h3(manager)).use((event, next) => {
+      event.context.session.set("name", "Ada");
+      return next();
+    });
+    const response = await web.request("/");
+    assertEquals(response.status, 404);
+    assertEquals(response.headers.getSetCookie().length, 1);
+  });
+});
+
+async function answerTo(
+  manager: Manager<Data>,
+  handler: (event: H3Event) => unknown,
+): Promise<Response> {
+  return await new H3().use(h3(manager)).get("/", handler).request("/");
 }
