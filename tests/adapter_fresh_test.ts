@@ -1,5 +1,10 @@
 /** Tests the adapter for Fresh, where that can be had. */
+import { assertEquals } from "@std/assert";
+import { describe, it } from "node:test";
 import { fresh } from "../adapters/fresh.ts";
+import { Manager } from "../mod.ts";
+import { MemoryProvider } from "../providers/memory.ts";
+import { noteCalls } from "./_providers.ts";
 import { load } from "./adapters/_checkouts.ts";
 import {
   type App as Application,
@@ -22,6 +27,7 @@ interface Fresh {
 interface App {
   use(middleware: Middleware): App;
   all(path: string, middleware: Middleware): App;
+  onError(path: string, answer: () => Response): App;
   mountApp(path: string, app: App): App;
   handler(): (request: Request) => Promise<Response>;
 }
@@ -46,6 +52,27 @@ if (found === undefined) {
       const handler = appOf(framework, app).handler();
       return serve((request) => handler(request));
     },
+  });
+  describeErrorPages(framework);
+}
+
+function describeErrorPages({ App }: Fresh): void {
+  describe("the adapter for Fresh", () => {
+    it("drops what was set before an error page answers below 500", async () => {
+      const provider = new MemoryProvider();
+      await using manager = new Manager<Data>({ provider });
+      const calls = noteCalls(provider);
+      const app = new App().use(fresh(manager));
+      app.onError("/shop", () => new Response("Sorry", { status: 403 }));
+      app.all("/shop/cart", ({ state }) => {
+        state.session.set("name", "lost");
+        throw new Error("thrown after something was set");
+      });
+      const request = new Request("http://localhost/shop/cart");
+      const response = await app.handler()(request);
+      assertEquals([response.status, await response.text()], [403, "Sorry"]);
+      assertEquals(calls, []);
+    });
   });
 }
 

@@ -1,6 +1,8 @@
 /** Tests the adapter for Oak, where that can be had. */
+import { assertEquals } from "@std/assert";
+import { describe, it } from "node:test";
 import { oak } from "../adapters/oak.ts";
-import type { Session } from "../mod.ts";
+import { Manager, type Session, type SessionError } from "../mod.ts";
 import { load } from "./adapters/_checkouts.ts";
 import {
   type App,
@@ -20,6 +22,7 @@ interface Oak {
 
 interface Application {
   use(...middleware: Middleware[]): void;
+  handle(request: Request): Promise<Response | undefined>;
   listen(options: object): Promise<void>;
   addEventListener(
     type: "listen",
@@ -72,6 +75,30 @@ if (found === undefined) {
       const close = () => Promise.resolve(stop.abort());
       return { url: `http://127.0.0.1:${await promise}`, close };
     },
+  });
+  describeWith(framework);
+}
+
+function describeWith({ Application }: Oak): void {
+  describe("the adapter for Oak", () => {
+    it("fails where Oak would send an answer without its cookie", async () => {
+      await using manager = new Manager<Data>();
+      const application = new Application();
+      let thrown: unknown;
+      application.use(async (_ctx, next) => {
+        try {
+          await next();
+        } catch (error) {
+          thrown = error;
+        }
+      });
+      application.use(oak(manager), ({ response, state }) => {
+        state.session.set("name", "Ada");
+        response.with(new Response("as it is"));
+      });
+      await application.handle(new Request("http://localhost/"));
+      assertEquals((thrown as SessionError)?.code, "unsendable");
+    });
   });
 }
 
