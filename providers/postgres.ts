@@ -295,8 +295,13 @@ WHERE id = $1 AND ${liveSql("$2")}`,
   }
 
   /** {@inheritDoc Provider.gc} */
-  async gc(now: number, limit: number): Promise<number> {
-    const ids = await this.#run(collectionOf(this.#table, now, limit));
+  async gc(
+    now: number,
+    limit: number,
+    patience?: Patience,
+  ): Promise<number> {
+    const statement = collectionOf(this.#table, now, limit);
+    const ids = await this.#run(statement, patience);
     for (const id of ids) {
       for (const observer of this.#observers) observer("expired", id);
     }

@@ -1162,7 +1162,7 @@ describeOnServer("collection by a Postgres provider", () => {
     await provider.destroyAll("ada");
     const [collection, clearance, end] = sent.slice(1) as string[];
     const statements: [string | undefined, unknown[]][] = [
-      [collection, [START, 10]],
+      [collection, [START, 10, null]],
       [clearance, [null]],
       [end, ["ada", null, null]],
     ];

@@ -56,6 +56,20 @@ function waiting(milliseconds: number): Patience {
   return { giveUpAt, extend() {} };
 }
 
+/** Has a call wait for a transaction that is undone once nobody waits any more. */
+async function inVain(
+  sql: string,
+  call: (patience: Patience) => unknown,
+): Promise<void> {
+  const holder = await admin.connect();
+  await holder.query(`BEGIN; ${sql}`);
+  const failed = assertRejects(async () => await call(waiting(50)), Error);
+  await sleep(80);
+  await holder.query("ROLLBACK");
+  holder.release();
+  await failed;
+}
+
 /** A client that can hold statements back, as a network or a full pool does. */
 class Slow {
   #gate: Gate | undefined;
@@ -97,6 +111,7 @@ describeOnServer("a statement that a Postgres server gets late", () => {
     destroyMany: (on, patience) => on.destroyMany!([A], GUARD, START, patience),
     destroyAll: (on, patience) => on.destroyAll("ada", undefined, patience),
     clear: (on, patience) => on.clear(patience),
+    gc: (on, patience) => on.gc(START + 86_400_000, 10, patience),
     create: (on, patience) =>
       on.create(makeId(2), makeRecord({ principal: "ada" }), START, patience),
   };
@@ -128,19 +143,41 @@ describeOnServer("a statement that a Postgres server gets late", () => {
     });
   }
 
-  it("does nothing after it waited for a lock whose holder gave way", async () => {
-    for (const name of ["update", "destroy", "destroyMany", "destroyAll"]) {
+  const waiters = Object.keys(calls)
+    .filter((name) => name !== "gc" && name !== "create");
+  for (const name of waiters) {
+    it(`does nothing after it waited for a lock in vain: ${name}`, async () => {
       const { table, provider, other } = await slow();
-      const holder = await admin.connect();
-      await holder.query(`BEGIN; UPDATE ${table} SET version = 99`);
-      const called = Promise.resolve(calls[name]!(provider, waiting(50)));
-      const failed = assertRejects(() => called, SessionError);
-      await sleep(80);
-      await holder.query("ROLLBACK");
-      holder.release();
-      assertEquals((await failed).code, "timeout", name);
-      assertEquals((await other.read(A, START))?.version, 1, name);
-    }
+      const before = await other.read(A, START);
+      const write = `UPDATE ${table} SET version = 99`;
+      await inVain(write, (patience) => calls[name]!(provider, patience));
+      assertEquals(await other.read(A, START), before);
+    });
+  }
+
+  it("does nothing after it waited for another of its id in vain", async () => {
+    const { table, provider, other } = await slow();
+    const row = `INSERT INTO ${table} SELECT (jsonb_populate_record(kept,
+      jsonb_build_object('id', '${makeId(2)}'))).* FROM ${table} AS kept`;
+    await inVain(row, (patience) => calls["create"]!(provider, patience));
+    assertEquals(await other.read(makeId(2), START), undefined);
+    assert(
+      await provider.create(makeId(2), makeRecord(), START, waiting(5000)),
+    );
+  });
+
+  it("does nothing after it stood in the queue of a pool", async () => {
+    const table = newTable();
+    const pool = connect({ max: 1 });
+    const provider = new PostgresProvider(pool, { table });
+    await provider.create(A, makeRecord(), START, waiting(5000));
+    const held = await pool.connect();
+    const called = provider.update(A, set(1), GUARD, START, waiting(50));
+    const failed = assertRejects(() => called, SessionError);
+    await sleep(80);
+    held.release();
+    assertEquals((await failed).code, "timeout");
+    assertEquals((await provider.read(A, START))?.version, 1);
   });
 
   it("brings back no older value and ends no later sign-in", async () => {
@@ -234,6 +271,47 @@ describeOnServer("the clock of a Postgres server", () => {
       );
     }
     assertEquals((await other.read(A, START))?.version, 5);
+  });
+});
+
+describeOnServer("an answer of a Postgres server", () => {
+  it("is not late because an id begins like that", async () => {
+    const { provider } = await slow();
+    const id = "late4567890123456789abcd";
+    await provider.create(id, makeRecord(), START);
+    const ended = await provider.destroyMany([id], {}, START, waiting(5000));
+    assertEquals(ended, [id]);
+  });
+
+  it("stands when the time is up just after all was done", async () => {
+    const { provider, client } = await slow();
+    const query = client.query.bind(client);
+    client.query = async (statement) => {
+      const { rows } = await query(statement) as { rows: object[] };
+      return { rows: [...rows, { answer: `late at ${Date.now()}` }] };
+    };
+    const ended = await provider.destroyMany([A], {}, START, waiting(5000));
+    assertEquals(ended, [A]);
+  });
+
+  it("that never comes keeps no later call from the table", async () => {
+    const gate = new Gate();
+    let asked = 0;
+    const client = {
+      async query(statement: PostgresStatement) {
+        if (asked++ === 0) await gate.promise;
+        return await admin.query(statement);
+      },
+    };
+    const table = newTable();
+    const provider = new PostgresProvider(client as PostgresClient, { table });
+    const first = provider.read(A, START);
+    await sleep(1100);
+    const second = provider.read(A, START).then(() => "answered");
+    const outcome = await Promise.race([second, sleep(2000, "hanging")]);
+    gate.open();
+    assertEquals(outcome, "answered");
+    assertEquals(await first, undefined);
   });
 });
 

@@ -16,6 +16,12 @@ import {
 /** How often a statement is sent at most: each refusal let another one pass. */
 const MOST_ATTEMPTS = 10;
 
+/**
+ * How long the look at the table is shared, in milliseconds. One that is never
+ * answered must not keep others from being made.
+ */
+const LONGEST_LOOK = 1000;
+
 const UNDEFINED_TABLE = "42P01";
 
 /** What is sent again: serialization failure, deadlock, no table. */
@@ -43,6 +49,7 @@ export class Connection {
     return Number((await this.#ask(clock, null))[0]);
   });
   #preparing: Promise<void> | undefined;
+  #preparingSince = -Infinity;
   #isPrepared = false;
 
   constructor(client: PostgresClient, { table, prepares }: ConnectionOptions) {
@@ -70,9 +77,12 @@ export class Connection {
       ]);
       try {
         const answers = await this.#ask(statement, limit ?? null);
-        const late = latenessOf(answers);
-        if (late === undefined) return answers;
-        this.#clock.learn(late);
+        if (limit === undefined) return answers;
+        const inTime = answers.filter((answer) => !answer.startsWith(LATE));
+        const [late] = answers;
+        // A time that was up only when all was done is no answer.
+        if (late === undefined || inTime.length > 0) return inTime;
+        this.#clock.learn(Number(late.slice(LATE.length)));
         // It is not late, but a clock was set, if somebody still waits.
         const isWaiting = performance.now() < (patience?.giveUpAt ?? 0);
         if (isClockSet || !isWaiting) throw tooLate();
@@ -103,16 +113,20 @@ export class Connection {
 
   /** Makes the table once; what failed is tried anew by the next call. */
   #prepare(): Promise<void> {
-    this.#preparing ??= this.#makeTable().then(
+    const now = performance.now();
+    const isHanging = now - this.#preparingSince > LONGEST_LOOK;
+    if (this.#preparing !== undefined && !isHanging) return this.#preparing;
+    this.#preparingSince = now;
+    const preparing = this.#makeTable().then(
       () => {
         this.#isPrepared = true;
       },
       (error) => {
-        this.#preparing = undefined;
+        if (this.#preparing === preparing) this.#preparing = undefined;
         throw error;
       },
     );
-    return this.#preparing;
+    return this.#preparing = preparing;
   }
 
   async #makeTable(): Promise<void> {
@@ -171,14 +185,6 @@ FROM pg_class WHERE oid = to_regclass($1::text)`,
       Array.isArray(answer) ? answer : (answer as { rows: [] }).rows;
     return rows.map((row) => Object.values(row)[0] as string);
   }
-}
-
-/** What the server's clock said, if a statement did nothing because of it. */
-function latenessOf(answers: readonly string[]): number | undefined {
-  const [answer] = answers;
-  return answers.length === 1 && answer?.startsWith(LATE)
-    ? Number(answer.slice(LATE.length))
-    : undefined;
 }
 
 function tooLate(): SessionError {

@@ -67,7 +67,7 @@ const REFILED: string = expirySql(KEPT);
 export const PRESENT = "(extract(epoch FROM clock_timestamp()) * 1000)::float8";
 
 /** What a statement answers that came too late, before what the clock says. */
-export const LATE = "late";
+export const LATE = "late at ";
 
 /** Where the instant goes after which a statement does nothing. */
 const LIMIT = "$limit";
@@ -75,6 +75,9 @@ const LIMIT = "$limit";
 /** Asked anew for each row, behind the lock on it. */
 const IS_IN_TIME =
   `(${LIMIT}::float8 IS NULL OR ${PRESENT} <= ${LIMIT}::float8)`;
+
+/** Undoes its statement: a row that waited for another of its id came too late. */
+const UNDO = `('${LATE}' || ${PRESENT})::boolean::text`;
 
 /** A statement: steps that others can refer to, and a query for what it answers. */
 export interface Statement {
@@ -184,9 +187,12 @@ FROM meant`,
 export function touchOf(table: string, id: string, now: number): Statement {
   return {
     steps: {
+      found: `SELECT kept.id FROM ${table} AS kept
+WHERE kept.id = $1 AND ${liveSql("$2")} FOR NO KEY UPDATE`,
+      meant: `SELECT id FROM found WHERE ${IS_IN_TIME}`,
       touched: `UPDATE ${table} AS kept
-SET accessed_at = greatest(accessed_at, $2::float8)
-WHERE id = $1 AND ${liveSql("$2")} AND ${IS_IN_TIME} RETURNING 'touched'`,
+SET accessed_at = greatest(kept.accessed_at, $2::float8)
+FROM meant WHERE kept.id = meant.id RETURNING 'touched'`,
     },
     answer: "SELECT * FROM touched",
     values: [escaped(id), now],
@@ -273,12 +279,12 @@ export function collectionOf(
       refiled:
         `UPDATE ${table} AS kept SET collect_at = ${REFILED} WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM ${table} AS kept
-  WHERE collect_at <= $1::float8 AND ${isLive}
+  WHERE collect_at <= $1::float8 AND ${isLive} AND ${IS_IN_TIME}
   ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
 ))`,
       removed: `DELETE FROM ${table} AS kept WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM ${table} AS kept
-  WHERE collect_at <= $1::float8 AND NOT ${isLive}
+  WHERE collect_at <= $1::float8 AND NOT ${isLive} AND ${IS_IN_TIME}
   ORDER BY collect_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )) AND NOT ${isLive} RETURNING id`,
     },
@@ -327,7 +333,8 @@ ORDER BY id LIMIT ${MOST_REMOVED} FOR UPDATE`,
 WHERE ctid = ANY(ARRAY(SELECT place FROM meant)) AND ${removed} RETURNING 1`,
     },
     answer: `SELECT json_build_array((SELECT count(*) FROM found),
-(SELECT count(*) FROM removed))::text WHERE ${IS_IN_TIME}`,
+(SELECT count(*) FROM removed))::text
+WHERE ${IS_IN_TIME} OR EXISTS (SELECT FROM removed)`,
     values: params.values,
   };
 }
@@ -452,7 +459,8 @@ export function insertionOf(
         Object.keys(columns).join()
       }, collect_at)
 SELECT kept.*, ${REFILED} FROM (SELECT ${given.join(", ")}) AS kept
-WHERE ${IS_IN_TIME} ON CONFLICT (id) DO NOTHING RETURNING 'created'`,
+WHERE ${IS_IN_TIME} ON CONFLICT (id) DO NOTHING
+RETURNING CASE WHEN ${IS_IN_TIME} THEN 'created' ELSE ${UNDO} END`,
     },
     answer: "SELECT * FROM created",
     values: params.values,
