@@ -802,6 +802,31 @@ describeOnServer("a row of a Postgres provider", () => {
     });
   }
 
+  const undecidable = [
+    "created_at = 'NaN'",
+    "created_at = 'Infinity'",
+    "created_at = '-Infinity'",
+    "accessed_at = '-Infinity'",
+    "authenticated_at = 'NaN'",
+    "idle_timeout = 'NaN'",
+    "idle_timeout = '-Infinity'",
+    "absolute_timeout = '-Infinity'",
+  ];
+  for (const damage of undecidable) {
+    it(`is ended, and not absent, when ${damage}`, async () => {
+      const { provider, table } = await makeSession();
+      await provider.create(makeId(2), makeRecord(), START);
+      await admin.query(`UPDATE ${table} SET ${damage}`);
+      const results = [
+        await provider.destroy(makeId(1), { principal: "bob" }, START),
+        await provider.destroy(makeId(1), {}, START),
+        await provider.destroy(makeId(1), {}, START),
+        await provider.destroyMany([makeId(2)], {}, START),
+      ];
+      assertEquals(results, ["refused", "done", "absent", [makeId(2)]]);
+    });
+  }
+
   it("past its deadline is absent, be it readable or not", async () => {
     const { provider, table } = await makeSession();
     await admin.query(`UPDATE ${table} SET label = 'a\b'`);

@@ -30,6 +30,11 @@ const KEPT: Lifetime = {
   absolute_timeout: "kept.absolute_timeout",
 };
 
+/** Whether the row `kept` tells when it ends; what it does not tell is not past. */
+const IS_DECIDABLE = `greatest(${
+  Object.values(KEPT).map((name) => `abs(${name})`).join(", ")
+}) < 'Infinity'`;
+
 /** What a change can replace of that. */
 const DEADLINE = ["idle_timeout", "absolute_timeout", "authenticated_at"];
 
@@ -243,7 +248,7 @@ function endingOf(
     readonly now: number;
   },
 ) {
-  const isLive = liveSql(params.bind(now));
+  const isLive = `(${liveSql(params.bind(now))} OR NOT ${IS_DECIDABLE})`;
   const isMet = conditions(params, Object.values(partsOf(guard)));
   return {
     // In the order of ids, or two nodes could deadlock.
