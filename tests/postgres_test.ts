@@ -351,6 +351,26 @@ describeOnServer("the client of a Postgres provider", () => {
       assertEquals(costs.slice(2), [1, 2, 1, 2]);
       wire.close();
     });
+
+    it(`is asked once to sign in and twice to sign out, on ${name}`, async () => {
+      const wire = await Wire.open(server as PostgresServer);
+      const client = connect(url(wire.port), 1);
+      const site = new Site({
+        provider: await makeProvider(undefined, client),
+      });
+      const costs: number[] = [];
+      for (let time = 0; time < 3; time++) {
+        const browser = new Browser(site);
+        const before = wire.roundTrips;
+        await browser.visit((session) => session.signIn("ada"));
+        const between = wire.roundTrips;
+        await browser.visit((session) => session.destroy());
+        costs.push(between - before, wire.roundTrips - between);
+      }
+      // Signing out is a read and an end.
+      assertEquals(costs.slice(4), [1, 2]);
+      wire.close();
+    });
   }
 });
 
@@ -552,6 +572,19 @@ describeOnServer("the table of a Postgres provider", () => {
     await admin.query(
       `COMMENT ON TABLE ${table} IS 'cloakroom session schema 2'`,
     );
+    assertEquals(await read(), 1);
+  });
+
+  it("is used on without its comment, and a start tells how to bring it back", async () => {
+    const { provider, table } = await makeSession();
+    await admin.query(`COMMENT ON TABLE ${table} IS NULL`);
+    assertEquals((await provider.read(makeId(1), START))?.version, 1);
+    assert(await provider.create(makeId(2), makeRecord(), START));
+    const started = new PostgresProvider(admin, { table });
+    const read = async () => (await started.read(makeId(1), START))?.version;
+    const { message } = await assertRejects(read, SessionError);
+    const [statement] = /COMMENT ON .*$/.exec(message) ?? [];
+    await admin.query(statement as string);
     assertEquals(await read(), 1);
   });
 
