@@ -51,6 +51,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import type {
   DestroyResult,
@@ -92,6 +93,8 @@ import {
   endsOf,
   insertionOf,
   liveSql,
+  MOST_COLLECTED,
+  MOST_ENDED,
   MOST_REMOVED,
   quoted,
   type Removal,
@@ -139,6 +142,9 @@ const DEFAULT_TABLE = "cloakroom_sessions";
 const OPTION_NAMES: readonly string[] = Object.keys(
   { table: 1, prepare: 1 } satisfies Record<keyof PostgresProviderOptions, 1>,
 );
+
+/** How many rows of a list are decoded before other work has its turn. */
+const DECODED_AT_ONCE = 500;
 
 /** How often rows that are written meanwhile are looked for again. */
 const MOST_REMOVALS = 100;
@@ -286,7 +292,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     const ended: string[] = [];
     let at = 0;
     const turn = async () => {
-      const batch = ids.slice(at, at += MOST_REMOVED);
+      const batch = ids.slice(at, at += MOST_ENDED);
       const statement = endsOf(this.#table, batch, ownOf(guard), now);
       ended.push(...await this.#run(statement, patience));
       return at < ids.length;
@@ -300,12 +306,19 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     limit: number,
     patience?: Patience,
   ): Promise<number> {
-    const statement = collectionOf(this.#table, now, limit);
-    const ids = await this.#run(statement, patience);
-    for (const id of ids) {
-      for (const observer of this.#observers) observer("expired", id);
-    }
-    return ids.length;
+    let total = 0;
+    const turn = async () => {
+      const due = Math.min(limit - total, MOST_COLLECTED);
+      const statement = collectionOf(this.#table, now, due);
+      const [answer] = await this.#run(statement, patience);
+      const [found, ids]: [number, string[]] = JSON.parse(answer as string);
+      total += ids.length;
+      for (const id of ids) {
+        for (const observer of this.#observers) observer("expired", id);
+      }
+      return found === due && total < limit;
+    };
+    return await inTurns({ turn, answer: () => total }, patience);
   }
 
   /** {@inheritDoc Provider.list} */
@@ -317,7 +330,9 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
     });
     const sessions: SessionSummary[] = [];
     const unreadable: string[] = [];
-    for (const answer of answers) {
+    for (const [index, answer] of answers.entries()) {
+      // A timer lets the network in, which setImmediate does not.
+      if (index > 0 && index % DECODED_AT_ONCE === 0) await setTimeout(0);
       const summary = toSummaryIfReadable(answer);
       if (summary === undefined) unreadable.push(idOf(answer));
       else sessions.push(summary);

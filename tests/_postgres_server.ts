@@ -141,6 +141,34 @@ export class PostgresServer {
   }
 }
 
+/** What a client of `pg` has, as far as these helpers need it. */
+interface Client {
+  query(
+    query: { text: string; values?: unknown[]; rowMode: "array" },
+  ): Promise<{ readonly rows: unknown[][] }>;
+}
+
+/** Adds so many copies of the only row of a table; answers their ids. */
+export async function fill(
+  client: Client,
+  table: string,
+  count: number,
+): Promise<string[]> {
+  const { rows: columns } = await client.query({
+    text: `SELECT attname FROM pg_attribute
+      WHERE attrelid = to_regclass($1) AND attnum > 0 AND attname <> 'id'`,
+    values: [table],
+    rowMode: "array",
+  });
+  const { rows } = await client.query({
+    text: `INSERT INTO ${table} (id, ${columns.join()})
+      SELECT id || number, ${columns.join()}
+      FROM ${table}, generate_series(1, ${count}) AS number RETURNING id`,
+    rowMode: "array",
+  });
+  return rows.map(([id]) => id as string);
+}
+
 /** A port that leads to the server, watched by a test. */
 export class Wire {
   /** How often a client has asked something and waited for its answer. */

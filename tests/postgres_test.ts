@@ -30,7 +30,7 @@ import {
 import { keys, shape, storedData, texts } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
 import { inheriting } from "./_pollution.ts";
-import { missing, PostgresServer, Wire } from "./_postgres_server.ts";
+import { fill, missing, PostgresServer, Wire } from "./_postgres_server.ts";
 import {
   makeData,
   makeFamily,
@@ -1225,7 +1225,7 @@ describeOnServer("collection by a Postgres provider", () => {
       [end, ["ada", null, null]],
     ];
     await provider.create(makeId(1), makeRecord(), START);
-    await fill(table as string, 40_000);
+    await fill(admin, table as string, 40_000);
     // As after VACUUM of a large table that was emptied: few rows to many pages.
     await admin.query(
       `UPDATE pg_class SET reltuples = 1, relpages = 300
@@ -1476,21 +1476,6 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
     if (performance.now() > end) throw new Error("It does not come to pass");
     await setImmediate();
   }
-}
-
-/** Adds copies of the only row of a table. */
-async function fill(table: string, count: number): Promise<void> {
-  const { rows } = await admin.query({
-    text: `SELECT attname FROM pg_attribute
-      WHERE attrelid = to_regclass($1) AND attnum > 0 AND attname <> 'id'`,
-    values: [table],
-    rowMode: "array",
-  });
-  await admin.query(
-    `INSERT INTO ${table} (id, ${rows.join()})
-     SELECT id || number, ${rows.join()}
-     FROM ${table}, generate_series(1, ${count}) AS number`,
-  );
 }
 
 async function collectAll(

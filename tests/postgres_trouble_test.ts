@@ -18,7 +18,7 @@ import {
   type PostgresStatement,
 } from "../providers/postgres.ts";
 import { Gate, signedIn, Site } from "./_browser.ts";
-import { missing, PostgresServer } from "./_postgres_server.ts";
+import { fill, missing, PostgresServer } from "./_postgres_server.ts";
 import { makeData, makeFamily, makeId, makeRecord, START } from "./_records.ts";
 
 if (missing !== undefined) {
@@ -398,11 +398,7 @@ describeOnServer("many sessions in Postgres", () => {
     const table = newTable();
     const provider = new PostgresProvider(admin, { table });
     await provider.create(A, makeRecord({ principal: "ada" }), START);
-    await admin.query(
-      `INSERT INTO ${table} SELECT (copy).* FROM (SELECT jsonb_populate_record(kept,
-      jsonb_build_object('id', 'more' || n)) AS copy
-      FROM ${table} AS kept, generate_series(1, 11999) AS n) AS copies`,
-    );
+    await fill(admin, table, 11_999);
     let steps = 0;
     const patience = {
       giveUpAt: performance.now() + 5000,

@@ -230,7 +230,9 @@ export function endsOf(
   now: number,
 ): Statement {
   const params = new Params();
-  const found = `kept.id = ANY(${params.bind(arrayOf(ids))}::text::text[])`;
+  // In a query of its own, or the text would be read anew for each row.
+  const given = `SELECT unnest(${params.bind(arrayOf(ids))}::text::text[])`;
+  const found = `kept.id = ANY(ARRAY(${given}))`;
   const steps = endingOf(table, found, { params, guard, now });
   return {
     steps,
@@ -262,8 +264,8 @@ WHERE id = ANY(ARRAY(SELECT id FROM meant WHERE is_met)) RETURNING id`,
   };
 }
 
-/** How many sessions that were touched one collection files anew at most. */
-const MOST_REFILED = 10_000;
+/** How many rows that are due one statement looks at: others wait for no more. */
+export const MOST_COLLECTED = 1000;
 
 /*
  * Rows are found again by `ctid`, which costs the same whatever the statistics
@@ -272,7 +274,11 @@ const MOST_REFILED = 10_000;
  * partitions of a table can have the same `ctid`.
  */
 
-/** The removal of so many rows at most that are not live; answers ids. */
+/**
+ * The removal of those that are not live among so many rows that are due. The
+ * others are filed anew, so that each is looked at once. It answers how many rows
+ * were due, and the ids of those that are removed.
+ */
 export function collectionOf(
   table: string,
   now: number,
@@ -281,19 +287,21 @@ export function collectionOf(
   const isLive = liveSql("$1");
   return {
     steps: {
-      refiled:
-        `UPDATE ${table} AS kept SET collect_at = ${REFILED} WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM ${table} AS kept
-  WHERE collect_at <= $1::float8 AND ${isLive} AND ${IS_IN_TIME}
-  ORDER BY collect_at LIMIT ${MOST_REFILED} FOR NO KEY UPDATE SKIP LOCKED
-))`,
-      removed: `DELETE FROM ${table} AS kept WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM ${table} AS kept
-  WHERE collect_at <= $1::float8 AND NOT ${isLive} AND ${IS_IN_TIME}
-  ORDER BY collect_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)) AND NOT ${isLive} RETURNING id`,
+      // The number says to the planner that there are few, which $2 does not.
+      found: `SELECT * FROM (
+  SELECT ctid AS place, ${isLive} AS is_live FROM ${table} AS kept
+  WHERE collect_at <= $1::float8 AND ${IS_IN_TIME}
+  ORDER BY collect_at LIMIT ${MOST_COLLECTED} FOR UPDATE SKIP LOCKED
+) AS due LIMIT $2`,
+      refiled: `UPDATE ${table} AS kept SET collect_at = ${REFILED}
+WHERE ctid = ANY(ARRAY(SELECT place FROM found WHERE is_live)) AND ${isLive}`,
+      removed: `DELETE FROM ${table} AS kept
+WHERE ctid = ANY(ARRAY(SELECT place FROM found WHERE NOT is_live))
+AND NOT ${isLive} RETURNING id`,
     },
-    answer: "SELECT id FROM removed",
+    answer: `SELECT json_build_array((SELECT count(*) FROM found),
+(SELECT coalesce(json_agg(id), '[]') FROM removed))::text
+WHERE ${IS_IN_TIME} OR EXISTS (SELECT FROM found)`,
     values: [now, limit],
   };
 }
@@ -306,6 +314,12 @@ export interface Removal {
 
 /** How many rows one statement removes at most: others wait for no more. */
 export const MOST_REMOVED = 5000;
+
+/**
+ * The same for rows by their ids: where the statistics are wrong, each row is
+ * compared with all of these.
+ */
+export const MOST_ENDED = 1000;
 
 /**
  * The removal of rows in the order of their ids, or two nodes could deadlock.
