@@ -19,10 +19,21 @@
  * Each answer names the statement that it is of: where a pooler mixes them up, the
  * call fails.
  *
+ * What was answered is committed on the server that answered. Whether it outlives
+ * that server is said by its settings: with `synchronous_standby_names` empty, as
+ * it is by default, a standby that takes over may lack the last writes, so that a
+ * session that was ended is open again; with a standby named there it has them, and
+ * a write waits for it, unless `synchronous_commit` asks for less than `on`.
+ *
  * A connection can fall silent for good while new ones work, as behind a firewall
  * that drops it. A client that the provider opened itself is replaced when calls
  * time out. Of yours, `pg` gets over it with a `query_timeout` of a quarter of the
  * manager's `timeout`: one by one, its connections are found out and closed.
+ * What bounds a connection's life or its idle time (`maxLifetimeSeconds` and
+ * `idleTimeoutMillis` of `pg`, `max_lifetime` and `idle_timeout` of postgres.js,
+ * `maxLifetime` and `idleTimeout` of `Bun.SQL`) closes those that wait for no
+ * answer, and in a busy pool all do. Neither `statement_timeout`, `keepAlive` nor a
+ * limit on connecting helped. On Bun hand over the URL.
  *
  * After an outage `pg` and `Bun.SQL` connect again by themselves. postgres.js,
  * as of 3.4.9, can be left with connections that never send anything again, so
@@ -152,8 +163,10 @@ const MOST_REMOVALS = 100;
 /**
  * Sessions in a table of Postgres, one row each.
  *
- * Every call is one statement, `destroyAll` and `clear` one more if a session is
- * written while they wait for it. Each is atomic at the isolation level `READ COMMITTED`.
+ * A call on one session is one statement. `gc`, `destroyAll`, `destroyMany` and
+ * `clear` take one for some thousand rows, let others work in between, and begin
+ * again where a session was written while they waited for it. Each statement is
+ * atomic at the isolation level `READ COMMITTED`.
  * Under a stricter default, a statement that the server refuses because of
  * another is sent again, ten times at most. Nothing is acknowledged before it
  * is committed.
