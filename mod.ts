@@ -46,6 +46,10 @@ import "./providers/memory.ts";
 
 export type { RequestLike } from "./core/carriage/arrival.ts";
 export type { CookieOptions } from "./core/carriage/cookie.ts";
+export type {
+  CookieByHost,
+  HostCookieOptions,
+} from "./core/carriage/cookie_by_host.ts";
 export type { HeaderSink } from "./core/carriage/response.ts";
 export {
   SessionError,

@@ -6,6 +6,11 @@ import {
   MAX_COOKIE_AGE,
   resolveCookie,
 } from "./carriage/cookie.ts";
+import {
+  type CookieByHost,
+  cookieByHost,
+  type CookieOf,
+} from "./carriage/cookie_by_host.ts";
 import { resolveOrigins } from "./carriage/cross_origin.ts";
 import type { SessionListener } from "./events.ts";
 import type { SessionError } from "./errors.ts";
@@ -34,8 +39,14 @@ export interface ManagerOptions {
    * @default {"memory"}
    */
   readonly provider?: Provider | string | URL | undefined;
-  /** How the session cookie is named and scoped. */
-  readonly cookie?: CookieOptions | undefined;
+  /**
+   * How the session cookie is named and scoped. For a manager that serves several
+   * hosts, a function that says so for the one that a request came to: sessions
+   * of one host then open nothing on another, unless both have a `domain` or a
+   * `scope` in common. It is asked for each request, and its answers are checked
+   * as this option is.
+   */
+  readonly cookie?: CookieOptions | CookieByHost | undefined;
   /**
    * How long a session lives without a request, in seconds.
    *
@@ -193,8 +204,10 @@ export interface Lifetime {
 
 /** A manager's options with every default settled. */
 export interface Settings {
-  readonly cookie: CookieTemplate;
-  readonly lifetime: Lifetime;
+  /** The session cookie of the host that a request came to. */
+  readonly cookieOf: CookieOf;
+  /** How long sessions live; whether they are persistent, the cookie says. */
+  readonly lifetime: Omit<Lifetime, "persistent">;
   readonly renewInterval: number;
   readonly renewGrace: number;
   readonly onReuse: "destroy" | "report";
@@ -267,7 +280,7 @@ export function readOptions(options: ManagerOptions): ManagerOptions {
  */
 export function resolveOptions(options: ManagerOptions): Settings {
   const {
-    cookie: cookieOptions,
+    cookie,
     idleTimeout = DEFAULT_IDLE_TIMEOUT,
     absoluteTimeout = DEFAULT_ABSOLUTE_TIMEOUT,
     renewInterval = DEFAULT_RENEW_INTERVAL,
@@ -290,13 +303,11 @@ export function resolveOptions(options: ManagerOptions): Settings {
     now = () => Date.now(),
     onEvent,
   } = options;
-  const cookie = resolveCookie(cookieOptions);
-  const lifetime = {
-    idleTimeout,
-    absoluteTimeout,
-    persistent: cookie.persistent,
-  };
-  checkLifetime(MAKING, lifetime);
+  const lifetime = { idleTimeout, absoluteTimeout };
+  checkLifetime(MAKING, { ...lifetime, persistent: false });
+  const cookieOf = resolveCookies(cookie, ({ persistent }) => {
+    checkLifetime(MAKING, { ...lifetime, persistent });
+  });
   checkRenewal(renewInterval, renewGrace);
   checkChoice("onReuse", onReuse, ["destroy", "report"]);
   if (maxSessions !== Infinity) {
@@ -319,7 +330,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
   checkFunction("now", now);
   checkFunction("onEvent", onEvent);
   return {
-    cookie,
+    cookieOf,
     lifetime,
     renewInterval,
     renewGrace,
@@ -340,6 +351,16 @@ export function resolveOptions(options: ManagerOptions): Settings {
     now,
     onEvent,
   };
+}
+
+function resolveCookies(
+  given: CookieOptions | CookieByHost | undefined,
+  check: (template: CookieTemplate) => void,
+): CookieOf {
+  if (typeof given === "function") return cookieByHost(given, check);
+  const cookie = resolveCookie(given);
+  check(cookie);
+  return () => cookie;
 }
 
 /**

@@ -41,7 +41,8 @@ export class Site {
   readonly scope: Pick<JarCookie, "domain" | "path">;
 
   constructor(options: ManagerOptions = {}) {
-    const { domain, path = "/" } = options.cookie ?? {};
+    const { cookie = {} } = options;
+    const { domain, path = "/" } = typeof cookie === "function" ? {} : cookie;
     const isShared = typeof domain === "string";
     this.home = new URL(path, isShared ? `https://${domain}` : HOME).href;
     this.scope = { domain: isShared ? `.${domain}` : HOST, path };

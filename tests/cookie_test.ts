@@ -379,7 +379,7 @@ describe("a cookie's name", () => {
       if (/[\w!#$%&'*+.^`|~-]/.test(character)) continue;
       assertEquals(
         refusalOf({ name: `a${character}` }),
-        `Cannot create Manager: cookie: name must be a token of RFC 9110: received a${character}`,
+        `Cannot use option cookie: name must be a token of RFC 9110: received a${character}`,
       );
     }
   });
@@ -400,7 +400,7 @@ describe("a cookie's name", () => {
     const tooLong = "a".repeat(4097 - mintToken().length);
     assertEquals(
       refusalOf({ name: tooLong }),
-      "Cannot create Manager: cookie: name and value must not exceed 4096 bytes: received a name of 4037 bytes",
+      "Cannot use option cookie: name and value must not exceed 4096 bytes: received a name of 4037 bytes",
     );
   });
 });
@@ -426,7 +426,7 @@ describe("a cookie's name with a prefix", () => {
     fc.assert(fc.property(spellings, (prefix) => {
       assertEquals(
         refusalOf({ name: `${prefix}sid`, secure: false }),
-        `Cannot create Manager: cookie: a name with ${prefix} needs secure: received false`,
+        `Cannot use option cookie: a name with ${prefix} needs secure: received false`,
       );
     }));
   });
@@ -436,7 +436,7 @@ describe("a cookie's name with a prefix", () => {
     fc.assert(fc.property(bound, (prefix) => {
       assertEquals(
         refusalOf({ name: `${prefix}sid`, domain: "example.com" }),
-        `Cannot create Manager: cookie: a name with ${prefix} allows no domain and no path but /: received ${prefix}sid`,
+        `Cannot use option cookie: a name with ${prefix} allows no domain and no path but /: received ${prefix}sid`,
       );
     }));
   });
@@ -474,7 +474,7 @@ describe("a cookie's path", () => {
     for (const path of paths) {
       assertEquals(
         refusalOf({ path }),
-        `Cannot create Manager: cookie: path must start with / and be ASCII without ;: received ${path}`,
+        `Cannot use option cookie: path must start with / and be ASCII without ;: received ${path}`,
       );
     }
   });
@@ -484,7 +484,7 @@ describe("a cookie's path", () => {
     assertMatch(resolveCookie({ path }).attributes, /Path=\/a{1023};/);
     assertEquals(
       refusalOf({ path: `${path}a` }),
-      "Cannot create Manager: cookie: path must not exceed 1024 bytes: received 1025 bytes",
+      "Cannot use option cookie: path must not exceed 1024 bytes: received 1025 bytes",
     );
   });
 });
@@ -517,7 +517,7 @@ describe("a cookie's domain", () => {
     for (const domain of domains) {
       assertEquals(
         refusalOf({ domain }),
-        `Cannot create Manager: cookie: domain must be a host name: received ${domain}`,
+        `Cannot use option cookie: domain must be a host name: received ${domain}`,
       );
     }
   });
@@ -527,7 +527,7 @@ describe("a cookie's domain", () => {
     assertMatch(resolveCookie({ domain }).attributes, /Domain=a{1024};/);
     assertEquals(
       refusalOf({ domain: `${domain}a` }),
-      "Cannot create Manager: cookie: domain must not exceed 1024 bytes: received 1025 bytes",
+      "Cannot use option cookie: domain must not exceed 1024 bytes: received 1025 bytes",
     );
   });
 });
@@ -538,7 +538,7 @@ describe("a cookie's flags", () => {
       for (const value of [null, 0, 1, "", "false"]) {
         assertEquals(
           refusalOf({ [flag]: value }),
-          `Cannot create Manager: cookie: ${flag} must be true or false: received ${value}`,
+          `Cannot use option cookie: ${flag} must be true or false: received ${value}`,
         );
       }
     }
@@ -552,7 +552,7 @@ describe("a cookie's flags", () => {
   it("cannot partition the cookie without secure", () => {
     assertEquals(
       refusalOf({ partitioned: true, secure: false }),
-      "Cannot create Manager: cookie: partitioned needs secure: received false",
+      "Cannot use option cookie: partitioned needs secure: received false",
     );
   });
 });
@@ -570,7 +570,7 @@ describe("a cookie's sameSite", () => {
     for (const sameSite of ["Lax", "", null, false, "toString"]) {
       assertEquals(
         refusalOf({ sameSite }),
-        `Cannot create Manager: cookie: sameSite must be "strict", "lax" or "none": received ${sameSite}`,
+        `Cannot use option cookie: sameSite must be "strict", "lax" or "none": received ${sameSite}`,
       );
     }
   });
@@ -578,7 +578,7 @@ describe("a cookie's sameSite", () => {
   it("cannot be none without secure", () => {
     assertEquals(
       refusalOf({ sameSite: "none", secure: false }),
-      'Cannot create Manager: cookie: sameSite "none" needs secure: received false',
+      'Cannot use option cookie: sameSite "none" needs secure: received false',
     );
   });
 });

@@ -16,7 +16,7 @@ import { makeRecord, START } from "./_records.ts";
 const GRACE = 30;
 const GRACE_MS = GRACE * 1000;
 
-const ARRIVED = { at: START, grace: GRACE, carrier: "cookie" } as const;
+const ARRIVED = { at: START, grace: GRACE, audience: "" } as const;
 
 /** The secret of the record, and others by what they are to it. */
 const OLDER = mintSecret();
@@ -70,7 +70,7 @@ function judged(
   secrets: readonly string[],
   { at = START, grace = GRACE } = {},
 ): string {
-  const judgement = judge(record, secrets, { at, grace, carrier: "cookie" });
+  const judgement = judge(record, secrets, { at, grace, audience: "" });
   const word = judgement.opens ? "opens" : judgement.reason;
   return `${word}: ${NAMES.get(judgement.secret)}`;
 }

@@ -1,11 +1,12 @@
 /** What a request brings along: when it came, what its client is, its tokens. */
 import {
+  type Audience,
   type Carrier,
   isToken,
   parseToken,
   type Token,
 } from "../secret/token.ts";
-import { cookieValueAt, findCookie } from "./cookie.ts";
+import { type CookieTemplate, cookieValueAt, findCookie } from "./cookie.ts";
 
 /** The parts of a request that the library looks at. A `Request` has them. */
 export interface RequestLike {
@@ -24,6 +25,10 @@ export interface Arrival {
   readonly request: RequestLike;
   /** Where its token is looked for: in a cookie, unless it has a bearer token. */
   readonly carrier: Carrier;
+  /** Where that token has to be good. */
+  readonly audience: Audience;
+  /** The session cookie of the host that it came to. */
+  readonly cookie: CookieTemplate;
   /** Whether it came with a cookie of the session's name, good or bad. */
   readonly hadCookie: boolean;
   /** What its client looks like, if the manager asks for it. */

@@ -3,7 +3,13 @@
  * `Set-Cookie`.
  */
 import { ownOptions } from "../option_names.ts";
-import { digest, TOKEN_LENGTH } from "../secret/token.ts";
+import {
+  type Audience,
+  audienceOf,
+  type Carrier,
+  digest,
+  TOKEN_LENGTH,
+} from "../secret/token.ts";
 
 /** The longest a browser keeps a cookie: 400 days, in seconds (RFC 6265bis §5.5). */
 export const MAX_COOKIE_AGE = 34_560_000;
@@ -13,6 +19,9 @@ export const MAX_COOKIE_SIZE = 4096;
 
 /** The most bytes of one attribute's value (RFC 6265bis §5.6). */
 const MAX_ATTRIBUTE_SIZE = 1024;
+
+/** What cannot be done when an option is wrong. */
+const USING = "use option cookie";
 
 /** How the session cookie is named and scoped. */
 export interface CookieOptions {
@@ -81,16 +90,23 @@ export interface CookieTemplate {
   readonly isSecure: boolean;
   /** Its attributes but `Max-Age`, as they follow the value. */
   readonly attributes: string;
+  /** Where tokens are good that it carries, or a bearer header in its place. */
+  readonly audiences: { readonly [C in Carrier]: Audience };
 }
 
 /**
  * Settles the defaults and refuses what a browser would ignore.
  *
+ * @param scope What the hosts have in common on which its tokens are good; left
+ * out, they are good on every host.
  * @throws {TypeError} If an option has the wrong type or form, or two of them
  * contradict each other.
  */
-export function resolveCookie(given: CookieOptions = {}): CookieTemplate {
-  const options = ownOptions("create Manager: cookie", given, OPTION_NAMES);
+export function resolveCookie(
+  given: CookieOptions = {},
+  scope?: string,
+): CookieTemplate {
+  const options = ownOptions(USING, given, OPTION_NAMES);
   const { path = "/", domain, secure = true, sameSite = "lax" } = options;
   const { partitioned = false, persistent = false } = options;
   checkFlags({ secure, partitioned, persistent });
@@ -115,7 +131,11 @@ export function resolveCookie(given: CookieOptions = {}): CookieTemplate {
     (secure ? "; Secure" : "") + "; HttpOnly" +
     `; SameSite=${sameSiteText}` +
     (partitioned ? "; Partitioned" : "");
-  return { name, persistent, isSecure: secure, attributes };
+  const audiences = {
+    cookie: audienceOf("cookie", scope),
+    bearer: audienceOf("bearer", scope),
+  };
+  return { name, persistent, isSecure: secure, attributes, audiences };
 }
 
 /** A name that no cookie of another scope has. */
@@ -263,6 +283,6 @@ function checkAttributeSize(name: string, value: string): void {
 
 function refusal(problem: string, received: unknown): TypeError {
   return new TypeError(
-    `Cannot create Manager: cookie: ${problem}: received ${String(received)}`,
+    `Cannot ${USING}: ${problem}: received ${String(received)}`,
   );
 }

@@ -501,10 +501,9 @@ export class CarryOut {
     authenticatedAt: number | undefined,
   ): Cookie {
     if (draft.carrier === "bearer") return undefined;
-    const { settings, tell } = this.#context;
-    const { cookie } = settings;
-    if (cookie.isSecure && isInsecure(draft.arrival.request)) {
-      tell({ type: "insecure", id: draft.id });
+    const { cookie, request } = draft.arrival;
+    if (cookie.isSecure && isInsecure(request)) {
+      this.#context.tell({ type: "insecure", id: draft.id });
     }
     const maxAge = draft.maxAge(now, authenticatedAt);
     return setCookie(cookie, draft.key + secret, maxAge);
@@ -520,7 +519,7 @@ export class CarryOut {
       intent.ending === "session-and-site-data";
     // Ending the session matters more than telling the browser.
     return isTold && answer.reach !== "none"
-      ? clearCookie(this.#context.settings.cookie)
+      ? clearCookie(arrival.cookie)
       : undefined;
   }
 }

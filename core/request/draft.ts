@@ -10,6 +10,7 @@ import type {
   TokenState,
 } from "../provider.ts";
 import {
+  type Audience,
   type Carrier,
   familyOf,
   hashFamily,
@@ -195,14 +196,21 @@ export class Draft implements Case {
       : "bearer";
   }
 
+  /** Where its token is good. */
+  get #audience(): Audience {
+    return this.#intent.handedOut === undefined
+      ? this.arrival.audience
+      : this.arrival.cookie.audiences.bearer;
+  }
+
   /** What is stored of a secret, as this session's client shows it. */
   secretHash(secret: string): string {
-    return hashSecret(secret, this.carrier);
+    return hashSecret(secret, this.#audience);
   }
 
   /** What is stored of its family. */
   familyHash(secret: string): string {
-    return hashFamily(secret, this.carrier);
+    return hashFamily(secret, this.#audience);
   }
 
   /** The secret of a sign-in: minted once, because forms may depend on it. */
@@ -247,9 +255,15 @@ export class Draft implements Case {
     });
   }
 
+  /** How long a session lives that begins on this host. */
+  get #lifetimeOfNew(): Lifetime {
+    const { persistent } = this.arrival.cookie;
+    return { ...this.context.settings.lifetime, persistent };
+  }
+
   get lifetime(): Lifetime {
     const { idleTimeout, absoluteTimeout, persistent } = this.#snapshot ??
-      this.context.settings.lifetime;
+      this.#lifetimeOfNew;
     const given = this.#intent.lifetime;
     return {
       idleTimeout: given?.idleTimeout ?? idleTimeout,
@@ -376,7 +390,7 @@ export class Draft implements Case {
     // What one user left behind is none of the next one's business.
     if (before !== undefined && !isSame) {
       this.clear();
-      lifetime = this.context.settings.lifetime;
+      lifetime = this.#lifetimeOfNew;
     }
     const former = isSame ? this.#intent.signIn?.label : null;
     const again = isSame ? this.#intent.signIn : undefined;

@@ -3,7 +3,7 @@ import type { RefusalReason } from "../events.ts";
 import type { SessionRecord } from "../provider.ts";
 import {
   areEqual,
-  type Carrier,
+  type Audience,
   hashFamily,
   hashSecret,
   isNewer,
@@ -35,7 +35,7 @@ export interface Circumstances {
   /** How long a replaced secret is no more than superseded, in seconds. */
   readonly grace: number;
   /** How the request shows its secrets. */
-  readonly carrier: Carrier;
+  readonly audience: Audience;
 }
 
 /**
@@ -46,9 +46,9 @@ export interface Circumstances {
 export function judge(
   record: SessionRecord,
   secrets: readonly string[],
-  { at, grace, carrier }: Circumstances,
+  { at, grace, audience }: Circumstances,
 ): Judgement {
-  const hashes = secrets.map((secret) => hashSecret(secret, carrier));
+  const hashes = secrets.map((secret) => hashSecret(secret, audience));
   const { previous } = record;
   const current = hashes.findIndex((hash) => areEqual(record.secretHash, hash));
   if (current !== -1) {
@@ -61,7 +61,7 @@ export function judge(
       return opening(secrets[replaced]!, hashes[replaced]!, previous.family);
     }
   }
-  return refusal(record, secrets, hashes, { at, grace, carrier });
+  return refusal(record, secrets, hashes, { at, grace, audience });
 }
 
 /** Whether a secret is the record's own, or still in grace at that time. */
@@ -91,9 +91,9 @@ function refusal(
   record: SessionRecord,
   secrets: readonly string[],
   hashes: readonly string[],
-  { at, grace, carrier }: Circumstances,
+  { at, grace, audience }: Circumstances,
 ): Judgement {
-  const families = secrets.map((secret) => hashFamily(secret, carrier));
+  const families = secrets.map((secret) => hashFamily(secret, audience));
   // Knowing the id is not enough to end a session; having had its cookie is.
   const related = families
     .flatMap((own, index) => areEqual(record.family, own) ? [index] : []);

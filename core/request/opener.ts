@@ -7,7 +7,7 @@ import {
   type RequestLike,
   type Tokens,
 } from "../carriage/arrival.ts";
-import { findCookie } from "../carriage/cookie.ts";
+import { type CookieTemplate, findCookie } from "../carriage/cookie.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import type { Awaitable, SessionRecord } from "../provider.ts";
@@ -65,15 +65,20 @@ export class Opener {
    */
   open(request: RequestLike, isUse: boolean): Awaitable<Draft> {
     const { settings } = this.#context;
+    const cookie = settings.cookieOf(request);
     const bearer = settings.bearer ? bearerOf(request) : undefined;
-    if (bearer !== undefined) return this.#openBearer(bearer, request, isUse);
-    const { name } = settings.cookie;
+    if (bearer !== undefined) {
+      return this.#openBearer(bearer, cookie, request, isUse);
+    }
+    const { name } = cookie;
     const header = request.headers.get("cookie");
     const first = header === null ? -1 : findCookie(header, name);
     const arrival: Arrival = {
       at: settings.now(),
       request,
       carrier: "cookie",
+      audience: cookie.audiences.cookie,
+      cookie,
       hadCookie: first !== -1,
       fingerprint: this.#fingerprintOf(request),
       isUse,
@@ -90,6 +95,7 @@ export class Opener {
   /** By the token that the client itself has put there: no cookie is looked at. */
   #openBearer(
     shown: string,
+    cookie: CookieTemplate,
     request: RequestLike,
     isUse: boolean,
   ): Awaitable<Draft> {
@@ -97,6 +103,8 @@ export class Opener {
       at: this.#context.settings.now(),
       request,
       carrier: "bearer",
+      audience: cookie.audiences.bearer,
+      cookie,
       hadCookie: false,
       fingerprint: this.#fingerprintOf(request),
       isUse,
@@ -123,7 +131,7 @@ export class Opener {
     if (record !== undefined && isLive(record, arrival.at)) {
       if (
         record.fingerprint === arrival.fingerprint &&
-        isHashOf(record.secretHash, secret, arrival.carrier)
+        isHashOf(record.secretHash, secret, arrival.audience)
       ) {
         // The record's own texts: they are compared with it again and again.
         const { family, secretHash } = record;
@@ -206,9 +214,9 @@ export class Opener {
     if (record === undefined || !isLive(record, arrival.at)) {
       return this.#unseen("unknown", id, secrets);
     }
-    const { at, carrier } = arrival;
+    const { at, audience } = arrival;
     const { renewGrace: grace } = this.#context.settings;
-    const judgement = judge(record, secrets, { at, grace, carrier });
+    const judgement = judge(record, secrets, { at, grace, audience });
     if (judgement.opens) {
       if (this.#isOtherClient(id, record, arrival)) {
         return this.#refused("fingerprint", id);

@@ -144,20 +144,27 @@ function inSteps(name: string, text: string, encoding: "hex"): string {
 export type Carrier = "cookie" | "bearer";
 
 /**
- * What is digested of a text that a client shows. A token of one carrier is worth
- * nothing in the other: nothing of the two is the same in the store.
+ * Where a token is good: how it is shown, and on which sites. It is digested in
+ * front of the secret, so that a token is worth nothing elsewhere: nothing of the
+ * two is the same in the store. Empty for a cookie that is good on every host.
  */
-function shownBy(carrier: Carrier, text: string): string {
-  return carrier === "cookie" ? text : `${carrier} ${text}`;
+export type Audience = string;
+
+/**
+ * The audience of a token.
+ *
+ * @param scope What the sites have in common that it is good on; left out, it is
+ * good on every host.
+ */
+export function audienceOf(carrier: Carrier, scope?: string): Audience {
+  const shown = carrier === "cookie" ? "" : `${carrier} `;
+  return scope === undefined ? shown : `${shown}in ${scope} `;
 }
 
 /** What is stored of a secret: its generation, and its digest. */
-export function hashSecret(
-  secret: string,
-  carrier: Carrier = "cookie",
-): string {
+export function hashSecret(secret: string, audience: Audience = ""): string {
   const end = FAMILY_LENGTH + GENERATION_LENGTH;
-  return secret.slice(FAMILY_LENGTH, end) + digest(shownBy(carrier, secret));
+  return secret.slice(FAMILY_LENGTH, end) + digest(audience + secret);
 }
 
 /**
@@ -167,19 +174,15 @@ export function hashSecret(
 export function isHashOf(
   stored: string,
   secret: string,
-  carrier: Carrier = "cookie",
+  audience: Audience = "",
 ): boolean {
-  const shown = digest(shownBy(carrier, secret));
+  const shown = digest(audience + secret);
   return areEqual(stored.slice(GENERATION_LENGTH), shown);
 }
 
 /** What is stored of a secret's family: 16 characters of its digest. */
-export function hashFamily(
-  secret: string,
-  carrier: Carrier = "cookie",
-): string {
-  const shown = shownBy(carrier, familyOf(secret));
-  return digest(shown).slice(0, FAMILY_DIGEST_LENGTH);
+export function hashFamily(secret: string, audience: Audience = ""): string {
+  return digest(audience + familyOf(secret)).slice(0, FAMILY_DIGEST_LENGTH);
 }
 
 /**
