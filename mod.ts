@@ -114,6 +114,14 @@ export {
 export { expiryOf, isLive } from "./core/store/record.ts";
 export type { Deadlines } from "./core/store/record.ts";
 export type {
+  DataSchema,
+  Migrate,
+  SchemaIssue,
+  SchemaOptions,
+  SchemaResult,
+  StandardSchema,
+} from "./core/value/schema.ts";
+export type {
   Changeable,
   ReadonlyDeep,
   StoredData,

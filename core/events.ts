@@ -46,6 +46,7 @@ export type RefusalReason =
  * | `gone` | a session ended, or somebody signed in, while a request still used it |
  * | `conflict` | `session.update()` met another writer and goes around again |
  * | `unreadable` | a session of a user cannot be read; it neither counts nor is evicted |
+ * | `value-refused` | a stored value does not fit the schema of its key: the request reads none, or what `migrate` made of it |
  * | `insecure` | a `Secure` cookie went out by plain HTTP, where browsers refuse it |
  * | `store-down` | a call of the provider failed or timed out; none had for a while. `store-error` goes on telling of each |
  * | `store-up` | a call succeeded, and none failed for 10 seconds |
@@ -99,6 +100,14 @@ export type SessionEvent =
     readonly type: "unreadable";
     readonly id: string;
     readonly principal: string;
+  }
+  | {
+    readonly type: "value-refused";
+    readonly id: string;
+    /** What the value is stored under. */
+    readonly key: string;
+    /** Whether `migrate` made one of it that fits. */
+    readonly isMigrated: boolean;
   }
   | { readonly type: "insecure"; readonly id: string }
   | { readonly type: "store-down"; readonly error: SessionError }

@@ -24,6 +24,7 @@ import { ClockCheck } from "./store/clock_check.ts";
 import { Collector } from "./store/collector.ts";
 import { Gateway, isPromise } from "./store/gateway.ts";
 import { expiryOf, isLive } from "./store/record.ts";
+import type { SchemaOptions } from "./value/schema.ts";
 
 /** One of a user's sessions, as a list of signed-in devices shows it. */
 export interface SessionInfo {
@@ -132,12 +133,13 @@ export class Manager<Data extends object = AnyData> {
   /**
    * A manager with a provider and a collector of its own.
    *
-   * @param options See {@linkcode ManagerOptions}; none is required.
+   * @param options See {@linkcode ManagerOptions} and {@linkcode SchemaOptions};
+   * none is required.
    * @throws {TypeError} If an option is unknown or of the wrong type, or no
    * such provider is registered.
    * @throws {RangeError} If a number is out of range.
    */
-  constructor(options: ManagerOptions = {}) {
+  constructor(options: ManagerOptions & SchemaOptions<Data> = {}) {
     const given = readOptions(options);
     const settings = resolveOptions(given);
     const { provider = "memory" } = given;

@@ -16,6 +16,11 @@ import type { SessionListener } from "./events.ts";
 import type { SessionError } from "./errors.ts";
 import type { Awaitable, Provider } from "./provider.ts";
 import { ownOptions } from "./option_names.ts";
+import {
+  resolveSchemas,
+  type SchemaOptions,
+  type Schemas,
+} from "./value/schema.ts";
 
 /** The idle timeout unless the options say otherwise: one hour, in seconds. */
 export const DEFAULT_IDLE_TIMEOUT = 3600;
@@ -225,9 +230,14 @@ export interface Settings {
   readonly gcInterval: number;
   readonly timeout: number;
   readonly maxSize: number;
+  /** What values are checked against, if anything. */
+  readonly schemas: Schemas | undefined;
   readonly now: () => number;
   readonly onEvent: SessionListener | undefined;
 }
+
+/** Every option of a manager, whatever its sessions hold. */
+export type AllOptions = ManagerOptions & SchemaOptions<object>;
 
 const OPTION_NAMES: readonly string[] = Object.keys(
   {
@@ -251,9 +261,11 @@ const OPTION_NAMES: readonly string[] = Object.keys(
     gcInterval: 1,
     timeout: 1,
     maxSize: 1,
+    schema: 1,
+    migrate: 1,
     now: 1,
     onEvent: 1,
-  } satisfies Record<keyof ManagerOptions, 1>,
+  } satisfies Record<keyof AllOptions, 1>,
 );
 
 /** What cannot be done when an option is wrong. */
@@ -267,7 +279,7 @@ const MAX_TIMER = 2_147_483;
  *
  * @throws {TypeError} If one of them is unknown.
  */
-export function readOptions(options: ManagerOptions): ManagerOptions {
+export function readOptions(options: AllOptions): AllOptions {
   return ownOptions(MAKING, options, OPTION_NAMES);
 }
 
@@ -278,7 +290,7 @@ export function readOptions(options: ManagerOptions): ManagerOptions {
  * @throws {TypeError} If an option is of the wrong type.
  * @throws {RangeError} If a number is out of range.
  */
-export function resolveOptions(options: ManagerOptions): Settings {
+export function resolveOptions(options: AllOptions): Settings {
   const {
     cookie,
     idleTimeout = DEFAULT_IDLE_TIMEOUT,
@@ -327,6 +339,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
   });
   checkSeconds(MAKING, "timeout", timeout, { max: MAX_TIMER });
   checkCount("maxSize", maxSize, "bytes");
+  const schemas = resolveSchemas(MAKING, options);
   checkFunction("now", now);
   checkFunction("onEvent", onEvent);
   return {
@@ -348,6 +361,7 @@ export function resolveOptions(options: ManagerOptions): Settings {
     gcInterval,
     timeout,
     maxSize,
+    schemas,
     now,
     onEvent,
   };

@@ -98,6 +98,7 @@ const EVENTS = {
   "gone": 1,
   "conflict": 1,
   "unreadable": 1,
+  "value-refused": 1,
   "insecure": 1,
   "store-down": 1,
   "store-up": 1,

@@ -108,12 +108,15 @@ function nextValue(
   pending: Pending | undefined,
 ): StoredValue | undefined {
   const stored = base.data[key];
-  const next = change(viewed(pending === undefined ? stored : pending.value));
+  const present = pending === undefined ? stored : pending.value;
+  const next = change(viewed(draft.fitting(key, present)));
   if (next === REMOVED) return undefined;
   const others = dataSize(base.data) -
     (stored === undefined ? 0 : entrySize(key, stored));
-  const { maxSize } = draft.context.settings;
-  return takeIn(key, checkResult(key, next), maxSize - others).value;
+  const { maxSize, schemas } = draft.context.settings;
+  const result = checkResult(key, next);
+  schemas?.check(key, result);
+  return takeIn(key, result, maxSize - others).value;
 }
 
 /** A change that forgot to return must not remove anything. */

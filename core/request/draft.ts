@@ -104,6 +104,8 @@ export class Draft implements Case {
   #base: Base | undefined;
   /** Made when the request first writes: most requests only read. */
   #values: ChangeSet | undefined;
+  /** What was made of values whose keys have a schema. */
+  #readings: Map<string, { stored: StoredValue; value: Read }> | undefined;
   #intent: Intent = NO_INTENT;
   #key: string | undefined;
   #id: string | undefined;
@@ -274,13 +276,42 @@ export class Draft implements Case {
 
   read(key: string): StoredValue | undefined {
     if (this.isEnding) return undefined;
-    return this.#values === undefined
+    const value = this.#values === undefined
       ? this.#snapshot?.data[key]
       : this.#values.read(key);
+    return this.fitting(key, value);
   }
 
   keys(): string[] {
-    return this.isEnding ? [] : this.values.keys();
+    if (this.isEnding) return [];
+    const keys = this.values.keys();
+    return this.context.settings.schemas === undefined
+      ? keys
+      : keys.filter((key) => this.read(key) !== undefined);
+  }
+
+  /** What a handler may read of a value, where the key has a schema. */
+  fitting(
+    key: string,
+    value: StoredValue | undefined,
+  ): StoredValue | undefined {
+    const { schemas } = this.context.settings;
+    if (value === undefined || !schemas?.has(key)) return value;
+    const known = this.#readings?.get(key);
+    if (known?.stored === value) return known.value;
+    const reading = schemas.read(key, value);
+    this.#readings ??= new Map();
+    this.#readings.set(key, { stored: value, value: reading.value });
+    if (!reading.fits) {
+      const isMigrated = reading.value !== undefined;
+      this.context.tell({
+        type: "value-refused",
+        id: this.id,
+        key,
+        isMigrated,
+      });
+    }
+    return reading.value;
   }
 
   get values(): ChangeSet {
@@ -356,6 +387,7 @@ export class Draft implements Case {
 
   write(key: string, value: unknown): void {
     this.checkChangeable("set", key);
+    this.context.settings.schemas?.check(key, value);
     this.values.write(key, value);
   }
 
@@ -726,5 +758,7 @@ export function baseAfter(
 
 /** Every field named: a new one does not compile until it is. */
 type Complete<T> = { [Key in keyof Required<T>]: T[Key] };
+
+type Read = StoredValue | undefined;
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
