@@ -80,9 +80,10 @@ const IS_BUN = "Bun" in globalThis;
  * No client of a WebSocket reads any other answer of 200 either.
  */
 export function standsForUpgrade(
-  { headers }: Upgradable,
-  { status }: Response,
+  request: Upgradable,
+  response: Response,
 ): boolean {
-  return IS_BUN && status === 200 &&
-    headers.get("upgrade")?.toLowerCase() === "websocket";
+  // Elsewhere the request of an upgrade has been handed over, headers and all.
+  return IS_BUN && response.status === 200 &&
+    request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }

@@ -19,7 +19,7 @@
  */
 import type { Manager } from "../core/manager.ts";
 import type { AnyData, Session } from "../core/session.ts";
-import { runWithResponse } from "./_shared.ts";
+import { standsForUpgrade } from "./_shared.ts";
 
 /**
  * What the middleware adds to a Hono app: `new Hono<SessionEnv<Data>>()`. With
@@ -67,16 +67,13 @@ export function session<Data extends object>(
     const failed = () => c.error !== undefined;
     let given: Response | undefined;
     try {
-      const answer = await runWithResponse<Data>(
-        (rest) => manager.run(request, rest, { failed }),
-        request,
-        async (session) => {
-          c.set("session", session);
-          await next();
-          return given = c.res;
-        },
-      );
-      if (answer === given) return;
+      const answer = await manager.run(request, async (session) => {
+        c.set("session", session);
+        await next();
+        given = c.res;
+        return standsForUpgrade(request, given) ? undefined : given;
+      }, { failed });
+      if (answer === undefined || answer === given) return;
       forget(c);
       c.res = answer;
     } catch (error) {

@@ -5,7 +5,12 @@ import { forbidden, isCrossOrigin, originOf } from "./carriage/cross_origin.ts";
 import { type HeaderSink, isResponse } from "./carriage/response.ts";
 import { SessionError, type SessionErrorCode } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
-import { ownOf, ownOptions } from "./option_names.ts";
+import {
+  checkOptionNames,
+  ownOf,
+  ownOption,
+  ownOptions,
+} from "./option_names.ts";
 import {
   type ManagerOptions,
   readOptions,
@@ -306,15 +311,17 @@ export class Manager<Data extends object = AnyData> {
   ): Promise<Answer> {
     const outer = this.#running.get(request);
     if (outer !== undefined) return await next(outer);
-    const { failed, ...starting } = options === undefined
-      ? NO_OPTIONS
-      : ownOptions("run request", options, RUN_NAMES);
+    if (options !== undefined) {
+      checkOptionNames("run request", options, RUN_NAMES);
+    }
+    const failed = ownOption(options, "failed");
+    const isUse = ownOption(options, "isUse");
     const intercepted = this.intercept(request);
     const refusal = isPromise(intercepted) ? await intercepted : intercepted;
     if (refusal !== undefined) return refusal as Answer;
     const started = this.start(
       request,
-      starting.isUse === undefined ? undefined : starting,
+      isUse === undefined ? undefined : { isUse },
     );
     this.#runs++;
     try {
@@ -589,8 +596,6 @@ export class Manager<Data extends object = AnyData> {
     clearTimeout(timer);
   }
 }
-
-const NO_OPTIONS: RunOptions = Object.freeze(Object.create(null));
 
 const START_NAMES: readonly string[] = Object.keys(
   { isUse: 1 } satisfies Record<keyof StartOptions, 1>,

@@ -47,7 +47,22 @@ export function checkOptionNames(
       }`,
     );
   }
-  const other = Object.keys(options).find((name) => !known.includes(name));
-  if (other === undefined) return;
-  throw new TypeError(`Cannot ${doing}: unknown option: received ${other}`);
+  // Makes no list of the names: some options are looked at for each request.
+  for (const name in options) {
+    if (known.includes(name) || !Object.hasOwn(options, name)) continue;
+    throw new TypeError(`Cannot ${doing}: unknown option: received ${name}`);
+  }
+}
+
+/**
+ * One option that an object has itself, or `undefined`: where a copy of all of
+ * them would cost too much.
+ */
+export function ownOption<T extends object, Name extends keyof T>(
+  options: T | undefined,
+  name: Name,
+): T[Name] | undefined {
+  return options !== undefined && Object.hasOwn(options, name)
+    ? options[name]
+    : undefined;
 }
