@@ -137,6 +137,28 @@ describe("a bearer session", () => {
     assertEquals(constant.headers.get("cache-control"), "public, max-age=60");
   });
 
+  it("has pages that caches keep apart from those of other clients", async () => {
+    const app = await App.signedIn();
+    const look = (session: Session) => void session.get("a");
+    const visitor = new App(app.site);
+    for (const client of [app, visitor]) {
+      for (
+        const [given, expected] of [
+          [undefined, "Cookie, Authorization"],
+          ["accept", "accept, Cookie, Authorization"],
+          ["authorization", "authorization, Cookie"],
+          ["Cookie, Authorization", "Cookie, Authorization"],
+          ["*", "*"],
+        ] as const
+      ) {
+        const headers = given === undefined ? {} : { vary: given };
+        const page = new Response("page", { headers });
+        const response = await client.visit(look, page);
+        assertEquals(response.headers.get("vary"), expected);
+      }
+    }
+  });
+
   it("is renewed on demand only", async () => {
     const app = await App.signedIn();
     for (let count = 0; count < 5; count++) {

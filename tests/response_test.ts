@@ -623,7 +623,7 @@ describe("an answer whose handler looked into the session", () => {
       },
     });
     assertThrows(
-      () => withOutcome(response, { ...NO_OUTCOME, isPersonal: true }),
+      () => withOutcome(response, { ...NO_OUTCOME, variesBy: ["Cookie"] }),
       RangeError,
     );
   });
@@ -632,7 +632,7 @@ describe("an answer whose handler looked into the session", () => {
 const NO_OUTCOME: Outcome = {
   setCookie: undefined,
   isSiteDataCleared: false,
-  isPersonal: false,
+  variesBy: [],
   isSecret: false,
 };
 

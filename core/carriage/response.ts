@@ -27,14 +27,18 @@ export interface HeaderSink {
  */
 export type Reach = "private" | "shared" | "not-modified" | "none";
 
+/** The headers that show a session's token. */
+export const COOKIE = "Cookie";
+export const AUTHORIZATION = "Authorization";
+
 /** What goes on an answer beside what the application put there. */
 export interface Outcome {
   /** The `Set-Cookie` that is due. */
   readonly setCookie: string | undefined;
   /** Whether the browser has to forget what the site stored (ASVS 14.3.1). */
   readonly isSiteDataCleared: boolean;
-  /** Whether the handler looked into the session. */
-  readonly isPersonal: boolean;
+  /** The request's headers that it depends on, if the handler looked into the session. */
+  readonly variesBy: readonly string[];
   /** Whether nothing may keep the answer, cookie or not. */
   readonly isSecret: boolean;
 }
@@ -75,7 +79,9 @@ export function reachOfSink(sink: HeaderSink, status: number): Reach {
 export function withOutcome(response: Response, outcome: Outcome): Response {
   const { setCookie, isSiteDataCleared, isSecret } = outcome;
   if (setCookie === undefined && !isSiteDataCleared && !isSecret) {
-    return outcome.isPersonal ? varied(response) : response;
+    return outcome.variesBy.length > 0
+      ? varied(response, outcome.variesBy)
+      : response;
   }
   // Nothing goes on an answer to an upgrade, whoever made the request.
   if (setCookie === undefined && reachOfResponse(response) === "none") {
@@ -88,8 +94,8 @@ export function withOutcome(response: Response, outcome: Outcome): Response {
 
 /** Puts the outcome into a header sink. */
 export function addOutcome(sink: HeaderSink, outcome: Outcome): void {
-  const { setCookie, isSiteDataCleared, isPersonal, isSecret } = outcome;
-  if (isPersonal) vary(sink);
+  const { setCookie, isSiteDataCleared, variesBy, isSecret } = outcome;
+  vary(sink, variesBy);
   if (isSiteDataCleared) {
     sink.set("clear-site-data", '"cache", "cookies", "storage"');
   }
@@ -131,9 +137,9 @@ function copyOf(response: Response): Response {
   return copy;
 }
 
-function varied(response: Response): Response {
+function varied(response: Response, names: readonly string[]): Response {
   try {
-    vary(response.headers);
+    vary(response.headers, names);
     return response;
   } catch (error) {
     // Those of `fetch()` and `Response.redirect()` cannot be changed.
@@ -141,17 +147,26 @@ function varied(response: Response): Response {
     if (!(error instanceof TypeError)) throw error;
   }
   const copy = copyOf(response);
-  vary(copy.headers);
+  vary(copy.headers, names);
   return copy;
 }
 
-function vary(sink: HeaderSink): void {
-  const present = sink.get?.("vary");
-  if (present && /(?:^|[\s,])(?:cookie|\*)(?:$|[\s,])/i.test(present)) return;
-  // Most pages have none yet, and to set one takes less than to add one.
-  if (present === null) sink.set("vary", "Cookie");
-  else sink.append("vary", "Cookie");
+function vary(sink: HeaderSink, names: readonly string[]): void {
+  for (const name of names) {
+    const present = sink.get?.("vary");
+    // Most pages have none yet, and to set one takes less than to add one.
+    if (present === null) sink.set("vary", name);
+    else if (!present || !VARIES_BY[name]?.test(present)) {
+      sink.append("vary", name);
+    }
+  }
 }
+
+/** Whether a `Vary` names a header already, or all of them. */
+const VARIES_BY: Readonly<Record<string, RegExp>> = {
+  [COOKIE]: /(?:^|[\s,])(?:cookie|\*)(?:$|[\s,])/i,
+  [AUTHORIZATION]: /(?:^|[\s,])(?:authorization|\*)(?:$|[\s,])/i,
+};
 
 /**
  * The headers that tell caches more than `Cache-Control` does, and which they

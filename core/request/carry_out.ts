@@ -2,7 +2,7 @@
 import type { Answer } from "../carriage/answer.ts";
 import { isInsecure } from "../carriage/arrival.ts";
 import { clearCookie, setCookie } from "../carriage/cookie.ts";
-import type { Outcome } from "../carriage/response.ts";
+import { AUTHORIZATION, COOKIE, type Outcome } from "../carriage/response.ts";
 import { SessionError } from "../errors.ts";
 import type {
   Awaitable,
@@ -22,11 +22,15 @@ import { SessionLimit } from "./session_limit.ts";
 /** How often a sign-in is tried whose token another request has replaced. */
 const MAX_SIGN_INS = 5;
 
+/** What answers depend on, where sessions have cookies alone, or both. */
+const BY_COOKIE = [COOKIE];
+const BY_BOTH = [COOKIE, AUTHORIZATION];
+
 /** Of an answer that has nothing to do with its session. */
 const NOTHING_DUE: Outcome = {
   setCookie: undefined,
   isSiteDataCleared: false,
-  isPersonal: false,
+  variesBy: [],
   isSecret: false,
 };
 
@@ -87,7 +91,11 @@ export class CarryOut {
       setCookie: cookie,
       isSiteDataCleared: ending === "session-and-site-data" &&
         cookie !== undefined,
-      isPersonal: draft.isLookedInto,
+      variesBy: !draft.isLookedInto
+        ? NOTHING_DUE.variesBy
+        : this.#context.settings.bearer
+        ? BY_BOTH
+        : BY_COOKIE,
       isSecret,
     });
   }
