@@ -29,6 +29,9 @@ const options = await standardLibraryOptions();
 const jsr = options.length === 0 ? "reachable" : "unreachable";
 const leaks = await Deno.makeTempFile();
 
+console.log(
+  "All test files take 6 to 18 minutes on two cores; most of it is waiting for servers that the tests start.",
+);
 console.log("\n== Deno");
 const deno = readDeno(
   // Bun finds its packages in the folder that this leaves behind.
