@@ -157,6 +157,9 @@ export function notify(
   }
 }
 
+/** Once a process: it would be true of each request. */
+let hasSpokenOfInsecure = false;
+
 /**
  * A line for whoever listens to nothing: a site whose store is down should not
  * have to guess.
@@ -169,6 +172,11 @@ function speak(event: SessionEvent): void {
   } else if (event.type === "store-up") {
     console.error(
       `@cloakroom/session: the store works again, after ${event.seconds} s`,
+    );
+  } else if (event.type === "insecure" && !hasSpokenOfInsecure) {
+    hasSpokenOfInsecure = true;
+    console.error(
+      "@cloakroom/session: a Secure cookie goes out by plain HTTP, where browsers refuse it: use HTTPS, or cookie: { secure: false } for development",
     );
   } else if (event.type === "clock-skew") {
     console.error(

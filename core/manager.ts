@@ -421,13 +421,14 @@ export class Manager<Data extends object = AnyData> {
    * @param options With `principal`, only a session of that user is ended: give
    * it whenever the id comes from a request.
    * @returns Whether there was such a session.
-   * @throws {TypeError} If `principal` is given but names nobody, as
-   * `session.principal` does before sign-in.
+   * @throws {TypeError} If `id` is no text, or `principal` is given but names
+   * nobody, as `session.principal` does before sign-in.
    */
   async destroy(
     id: string,
     options: { readonly principal?: string } = {},
   ): Promise<boolean> {
+    checkId(id);
     const { principal } = ownOptions("destroy session", options, [
       "principal",
     ]);
@@ -641,6 +642,15 @@ function notAnswered(doing: string, received: unknown): TypeError {
   const kind = received === null ? "null" : typeof received;
   return new TypeError(
     `Cannot ${doing}: the answer must be a Response: received ${kind}`,
+  );
+}
+
+function checkId(id: unknown): void {
+  if (typeof id === "string") return;
+  throw new TypeError(
+    `Cannot destroy session: it takes a session's id: received ${
+      id instanceof Session ? "a session: give session.id" : typeof id
+    }`,
   );
 }
 

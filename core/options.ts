@@ -390,7 +390,7 @@ export function checkLifetime(doing: string, lifetime: Lifetime): void {
   checkSeconds(doing, "absoluteTimeout", absoluteTimeout);
   if (absoluteTimeout < idleTimeout) {
     throw new RangeError(
-      `Cannot ${doing}: absoluteTimeout (${absoluteTimeout}) must be at least idleTimeout (${idleTimeout}): set both`,
+      `Cannot ${doing}: absoluteTimeout (${absoluteTimeout}) must be at least idleTimeout (${idleTimeout}): both are in seconds: set both`,
     );
   }
   if (typeof persistent !== "boolean") {

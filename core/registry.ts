@@ -78,14 +78,26 @@ export function open(nameOrUrl: string | URL): Provider {
   const name = url?.protocol.slice(0, -1) ?? nameOrUrl as string;
   const factory = factories.get(name);
   if (factory === undefined) {
-    const module = MODULES.get(name);
     throw new TypeError(
       `Cannot open provider "${name}": it is not among the registered ones (${
         registered().join(", ")
-      })${module === undefined ? "" : `: import "${module}" first`}`,
+      }): ${remedyFor(name)}`,
     );
   }
   return factory(url);
+}
+
+/** What to do about a name that nobody has registered. */
+function remedyFor(name: string): string {
+  const module = MODULES.get(name);
+  if (module !== undefined) return `import "${module}" first`;
+  if (/[./\\]/.test(name)) {
+    return `for a file, import "${
+      MODULES.get("sqlite")
+    }" and write "sqlite:${name}"`;
+  }
+  const modules = [...new Set(MODULES.values())].sort();
+  return `there are ${modules.join(", ")}, or register one of your own`;
 }
 
 function parse(url: string | URL): URL {

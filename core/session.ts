@@ -552,7 +552,9 @@ function checkUpdate<Key extends string>(key: Key, change: unknown): Key {
 function checkPrincipal(principal: string): void {
   if (typeof principal !== "string" || principal === "") {
     throw new TypeError(
-      "Cannot sign in: principal must be a string that is not empty",
+      `Cannot sign in: principal must be a string that is not empty: received ${
+        principal === "" ? "an empty one" : typeof principal
+      }`,
     );
   }
   if (!principal.isWellFormed()) {

@@ -181,7 +181,7 @@ export class DenoKvProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.create}
+   * See {@linkcode Provider.create}.
    *
    * @throws {SessionError} With code `"too-large"`, if it takes more bytes than
    * Deno KV stores under one key.
@@ -206,7 +206,7 @@ export class DenoKvProvider implements Provider {
     });
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const kv = await this.#connection.open();
     const entry = await kv.get(this.#keys.record(id));
@@ -218,7 +218,7 @@ export class DenoKvProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.update}
+   * See {@linkcode Provider.update}.
    *
    * @throws {SessionError} With code `"too-large"`, if it then takes more bytes
    * than Deno KV stores under one key.
@@ -245,7 +245,7 @@ export class DenoKvProvider implements Provider {
     });
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   async touch(
     id: string,
     now: number,
@@ -265,7 +265,7 @@ export class DenoKvProvider implements Provider {
     });
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   async destroy(
     id: string,
     guard: Guard,
@@ -280,7 +280,7 @@ export class DenoKvProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.destroyMany} */
+  /** See {@linkcode Provider.destroyMany}. */
   async destroyMany(
     ids: readonly string[],
     guard: Guard,
@@ -311,7 +311,7 @@ export class DenoKvProvider implements Provider {
     return 0;
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   async list(principal: string, now: number): Promise<SessionList> {
     const sessions: SessionSummary[] = [];
     const unreadable: string[] = [];
@@ -330,7 +330,7 @@ export class DenoKvProvider implements Provider {
     return { sessions, unreadable };
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
+  /** See {@linkcode Provider.destroyAll}. */
   async destroyAll(
     principal: string,
     except?: string,
@@ -353,7 +353,7 @@ export class DenoKvProvider implements Provider {
     return count;
   }
 
-  /** {@inheritDoc Provider.clear} */
+  /** See {@linkcode Provider.clear}. */
   async clear(patience?: Patience): Promise<number> {
     const kv = await this.#connection.open();
     let count = 0;
@@ -378,7 +378,7 @@ export class DenoKvProvider implements Provider {
     return count;
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   async scan(
     cursor: string | undefined,
     limit: number,

@@ -147,7 +147,7 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.create}
+   * See {@linkcode Provider.create}.
    *
    * @throws {TypeError} If the id is not 24 characters of base64url.
    */
@@ -173,13 +173,13 @@ export class MemoryProvider implements Provider {
     return true;
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   read(id: string, now: number): SessionRecord | undefined {
     const slot = this.#live(id, now);
     return slot === 0 ? undefined : this.#recordAt(slot);
   }
 
-  /** {@inheritDoc Provider.update} */
+  /** See {@linkcode Provider.update}. */
   update(
     id: string,
     change: SessionChange,
@@ -193,7 +193,7 @@ export class MemoryProvider implements Provider {
       this.#change(slot, record, ownOf(change), now);
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   touch(id: string, now: number): boolean {
     const slot = this.#live(id, now);
     if (slot === 0) return false;
@@ -206,7 +206,7 @@ export class MemoryProvider implements Provider {
     return true;
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   destroy(id: string, guard: Guard, now: number): DestroyResult {
     const slot = this.#live(id, now);
     if (slot === 0) return "absent";
@@ -217,7 +217,7 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.destroyMany}
+   * See {@linkcode Provider.destroyMany}.
    *
    * Answers at once for up to 2,000.
    */
@@ -240,7 +240,7 @@ export class MemoryProvider implements Provider {
     return inTurns({ turn, answer: () => ended }, patience);
   }
 
-  /** {@inheritDoc Provider.gc} */
+  /** See {@linkcode Provider.gc}. */
   gc(now: number, limit: number): number {
     this.#checkOpen();
     const removed = this.#collect(now, limit);
@@ -248,7 +248,7 @@ export class MemoryProvider implements Provider {
     return removed;
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   list(principal: string, now: number): SessionList {
     this.#checkOpen();
     const sessions = [...this.#principals.slotsOf(principal)]
@@ -264,7 +264,7 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.destroyAll}
+   * See {@linkcode Provider.destroyAll}.
    *
    * Answers at once for up to 2,000.
    */
@@ -293,7 +293,7 @@ export class MemoryProvider implements Provider {
     return inTurns({ turn, answer: () => removed }, patience);
   }
 
-  /** {@inheritDoc Provider.clear} */
+  /** See {@linkcode Provider.clear}. */
   clear(): number {
     this.#checkOpen();
     const count = this.#ids.size;
@@ -301,7 +301,7 @@ export class MemoryProvider implements Provider {
     return count;
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   scan(cursor: string | undefined, limit: number, now: number): ScanPage {
     this.#checkOpen();
     // A session stays in its slot, so what is to come is in the slots behind.
@@ -318,12 +318,12 @@ export class MemoryProvider implements Provider {
     return slot < end ? { ...page, next: String(slot) } : page;
   }
 
-  /** {@inheritDoc Provider.observe} */
+  /** See {@linkcode Provider.observe}. */
   observe(observer: RemovalObserver): () => void {
     return this.#removals.observe(observer);
   }
 
-  /** {@inheritDoc Provider.close} */
+  /** See {@linkcode Provider.close}. */
   close(): void {
     this.#isClosed = true;
     this.#forget();

@@ -213,7 +213,7 @@ export class PostgresProvider implements Provider {
     return schemaOf(quoted(table));
   }
 
-  /** {@inheritDoc Provider.create} */
+  /** See {@linkcode Provider.create}. */
   async create(
     id: string,
     record: NewSessionRecord,
@@ -224,7 +224,7 @@ export class PostgresProvider implements Provider {
     return (await this.#run(statement, patience)).length > 0;
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const [answer] = await this.#run({
       answer: `SELECT ${SESSION} FROM ${this.#table} AS kept
@@ -234,7 +234,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return answer === undefined ? undefined : toSession(answer).record;
   }
 
-  /** {@inheritDoc Provider.update} */
+  /** See {@linkcode Provider.update}. */
   async update(
     id: string,
     change: SessionChange,
@@ -253,7 +253,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return answer as UpdateResult;
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   async touch(
     id: string,
     now: number,
@@ -263,7 +263,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return (await this.#run(statement, patience)).length > 0;
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   async destroy(
     id: string,
     guard: Guard,
@@ -275,7 +275,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return answer as DestroyResult;
   }
 
-  /** {@inheritDoc Provider.destroyMany} */
+  /** See {@linkcode Provider.destroyMany}. */
   async destroyMany(
     ids: readonly string[],
     guard: Guard,
@@ -293,7 +293,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return await inTurns({ turn, answer: () => ended }, patience);
   }
 
-  /** {@inheritDoc Provider.gc} */
+  /** See {@linkcode Provider.gc}. */
   async gc(
     now: number,
     limit: number,
@@ -314,7 +314,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
     return await inTurns({ turn, answer: () => total }, patience);
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   async list(principal: string, now: number): Promise<SessionList> {
     const answers = await this.#run({
       answer: `SELECT ${SUMMARY} FROM ${this.#table} AS kept
@@ -333,7 +333,7 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
     return { sessions, unreadable };
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
+  /** See {@linkcode Provider.destroyAll}. */
   destroyAll(
     principal: string,
     except?: string,
@@ -342,7 +342,7 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
     return this.#remove({ principal, except }, patience);
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   async scan(
     cursor: string | undefined,
     limit: number,
@@ -365,18 +365,18 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
     return { sessions, unreadable, next: isLast ? undefined : keyOf(last) };
   }
 
-  /** {@inheritDoc Provider.clear} */
+  /** See {@linkcode Provider.clear}. */
   clear(patience?: Patience): Promise<number> {
     return this.#remove(undefined, patience);
   }
 
-  /** {@inheritDoc Provider.observe} */
+  /** See {@linkcode Provider.observe}. */
   observe(observer: RemovalObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
 
-  /** {@inheritDoc Provider.serverTime} */
+  /** See {@linkcode Provider.serverTime}. */
   async serverTime(): Promise<number> {
     this.#checkOpen();
     return await this.#connection.time();
@@ -391,7 +391,7 @@ WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
     silent.close({ timeout: 0 }).catch(() => {});
   }
 
-  /** {@inheritDoc Provider.close} */
+  /** See {@linkcode Provider.close}. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -205,7 +205,7 @@ export class RedisProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.create}
+   * See {@linkcode Provider.create}.
    *
    * @throws {TypeError} If the id is not 24 characters of base64url.
    */
@@ -235,7 +235,7 @@ export class RedisProvider implements Provider {
     return textOf(reply) === "done";
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     this.#checkOpen();
     if (!isId(id)) return undefined;
@@ -246,7 +246,7 @@ export class RedisProvider implements Provider {
     return record;
   }
 
-  /** {@inheritDoc Provider.update} */
+  /** See {@linkcode Provider.update}. */
   async update(
     id: string,
     change: SessionChange,
@@ -268,7 +268,7 @@ export class RedisProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   async touch(
     id: string,
     now: number,
@@ -285,7 +285,7 @@ export class RedisProvider implements Provider {
     return result === "done";
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   async destroy(
     id: string,
     guard: Guard,
@@ -301,7 +301,7 @@ export class RedisProvider implements Provider {
     return result;
   }
 
-  /** {@inheritDoc Provider.destroyMany} */
+  /** See {@linkcode Provider.destroyMany}. */
   async destroyMany(
     ids: readonly string[],
     guard: Guard,
@@ -336,7 +336,7 @@ export class RedisProvider implements Provider {
     return 0;
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   async list(principal: string, now: number): Promise<SessionList> {
     this.#checkOpen();
     const ids = await this.#index.idsOf(principal);
@@ -350,7 +350,7 @@ export class RedisProvider implements Provider {
     return { sessions, unreadable };
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
+  /** See {@linkcode Provider.destroyAll}. */
   async destroyAll(
     principal: string,
     except?: string,
@@ -394,7 +394,7 @@ export class RedisProvider implements Provider {
     return count;
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   async scan(
     cursor: string | undefined,
     limit: number,
@@ -414,7 +414,7 @@ export class RedisProvider implements Provider {
     return { sessions, unreadable, next };
   }
 
-  /** {@inheritDoc Provider.serverTime} */
+  /** See {@linkcode Provider.serverTime}. */
   async serverTime(): Promise<number> {
     this.#checkOpen();
     return await this.#redis.time();

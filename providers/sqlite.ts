@@ -208,7 +208,7 @@ export class SqliteProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.create} */
+  /** See {@linkcode Provider.create}. */
   create(
     id: string,
     record: NewSessionRecord,
@@ -224,13 +224,13 @@ export class SqliteProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   read(id: string, now: number): SessionRecord | undefined {
     const row = this.#open().read.get(...filed(id), ...live(now));
     return row && toRecord(id, row);
   }
 
-  /** {@inheritDoc Provider.update} */
+  /** See {@linkcode Provider.update}. */
   update(
     id: string,
     change: SessionChange,
@@ -262,7 +262,7 @@ export class SqliteProvider implements Provider {
     }, patience);
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   touch(id: string, now: number, patience?: Patience): Awaitable<boolean> {
     return this.#write(({ touch }) => {
       if (touch.run(now, ...filed(id), ...live(now)) > 0) return true;
@@ -272,7 +272,7 @@ export class SqliteProvider implements Provider {
     }, patience);
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   destroy(
     id: string,
     guard: Guard,
@@ -294,7 +294,7 @@ export class SqliteProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.destroyMany}
+   * See {@linkcode Provider.destroyMany}.
    *
    * Answers at once for up to 100.
    */
@@ -325,7 +325,7 @@ export class SqliteProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.gc}
+   * See {@linkcode Provider.gc}.
    *
    * Looks at some sessions at a time, and has the log written back to the file in
    * turns of its own, so that other requests are served in between. It writes
@@ -359,7 +359,7 @@ export class SqliteProvider implements Provider {
     return removed;
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   list(principal: string, now: number): SessionList {
     const sessions: SessionSummary[] = [];
     const unreadable: string[] = [];
@@ -372,7 +372,7 @@ export class SqliteProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.destroyAll}
+   * See {@linkcode Provider.destroyAll}.
    *
    * Answers at once for up to 99.
    */
@@ -389,7 +389,7 @@ export class SqliteProvider implements Provider {
   }
 
   /**
-   * {@inheritDoc Provider.clear}
+   * See {@linkcode Provider.clear}.
    *
    * Answers at once for up to 99.
    */
@@ -400,7 +400,7 @@ export class SqliteProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   scan(cursor: string | undefined, limit: number, now: number): ScanPage {
     const after = cursor === undefined ? BEFORE_ALL_KEYS : keyOf(cursor);
     const rows = this.#open().scan.all(after, ...live(now), limit);
@@ -417,13 +417,13 @@ export class SqliteProvider implements Provider {
     return { sessions, unreadable, next: isLast ? undefined : idOf(last) };
   }
 
-  /** {@inheritDoc Provider.observe} */
+  /** See {@linkcode Provider.observe}. */
   observe(observer: RemovalObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
 
-  /** {@inheritDoc Provider.close} */
+  /** See {@linkcode Provider.close}. */
   close(): void {
     this.#isClosed = true;
     const opened = this.#opened;

@@ -551,11 +551,11 @@ describe("the absoluteTimeout option", () => {
   it("cannot be below the idle timeout, given or by default", () => {
     assertEquals(
       rangeRefusal({ absoluteTimeout: 3599 }),
-      "Cannot create Manager: absoluteTimeout (3599) must be at least idleTimeout (3600): set both",
+      "Cannot create Manager: absoluteTimeout (3599) must be at least idleTimeout (3600): both are in seconds: set both",
     );
     assertEquals(
       rangeRefusal({ idleTimeout: 43_201 }),
-      "Cannot create Manager: absoluteTimeout (43200) must be at least idleTimeout (43201): set both",
+      "Cannot create Manager: absoluteTimeout (43200) must be at least idleTimeout (43201): both are in seconds: set both",
     );
   });
 

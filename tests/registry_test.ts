@@ -123,12 +123,11 @@ describe("open", () => {
 
   it("names what is unknown, lists what is registered and says what to do", () => {
     const { message } = assertThrows(() => open("no-such-store"), TypeError);
-    assertEquals(
-      message,
+    const beginning =
       `Cannot open provider "no-such-store": it is not among the registered ones (${
         registered().join(", ")
-      })`,
-    );
+      }): there are @cloakroom/session/deno-kv, `;
+    assertEquals(message.slice(0, beginning.length), beginning);
     assertStringIncludes(message, "memory");
   });
 

@@ -203,7 +203,7 @@ describe("a value that can be stored", () => {
 describe("a value that cannot be stored", () => {
   it("is refused as what it is", () => {
     const refusals: [unknown, string][] = [
-      [undefined, "cart is undefined"],
+      [undefined, "cart is undefined: remove a key with delete()"],
       [() => 1, "cart is a function"],
       [Money, "cart is a function"],
       [Symbol("s"), "cart is a symbol"],

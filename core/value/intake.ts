@@ -97,7 +97,11 @@ class IntakeWalk {
       case "object":
         return value === null ? this.#copyNull() : this.#copyObject(value);
       case "undefined":
-        throw this.#refusal("is undefined");
+        throw this.#refusal(
+          this.#path.length === 0
+            ? "is undefined: remove a key with delete()"
+            : "is undefined",
+        );
       default:
         throw this.#refusal(`is a ${typeof value}`);
     }
@@ -128,7 +132,11 @@ class IntakeWalk {
     if (value instanceof Map) return this.#copyMap(value);
     if (value instanceof Set) return this.#copySet(value);
     if (isPlainObject(value)) return this.#copyPlainObject(value);
-    throw this.#refusal(`is an instance of ${className(value)}`);
+    throw this.#refusal(
+      value instanceof Promise
+        ? "is a promise: await it first"
+        : `is an instance of ${className(value)}`,
+    );
   }
 
   #copyDate(date: Date): Date {

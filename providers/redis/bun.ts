@@ -40,7 +40,7 @@ export class BunConnection implements RedisSender {
     this.#client = this.#make();
   }
 
-  /** {@inheritDoc RedisSender.send} */
+  /** See {@linkcode RedisSender.send}. */
   async send(command: string, args: string[]): Promise<unknown> {
     if (!this.#client.connected) await this.#connect();
     return await this.#client.send(command, args);

@@ -144,8 +144,14 @@ export function open(source: Source, table: string, most: number): Opened {
     return { ...statements, file, log, watch, stoppedFor, given: undefined };
   } catch (error) {
     file.close();
-    throw error;
+    throw says(error, "not a database") ? naming(path, error) : error;
   }
+}
+
+/** The same error, with the file: of several it may be any. */
+function naming(path: string, error: unknown): unknown {
+  if (error instanceof Error) error.message += `: ${path}`;
+  return error;
 }
 
 /**
