@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager, type Session, SessionError } from "../mod.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
+import { printed } from "./_printed.ts";
 
 const manager = new Manager<Record<string, unknown>>({ gcInterval: 0 });
 
@@ -159,10 +160,7 @@ describe("a file that is no database", () => {
 
 describe("a Secure cookie by plain HTTP", () => {
   it("is spoken of once, if nobody listens", async () => {
-    const lines: string[] = [];
-    const { error } = console;
-    console.error = (line: string) => void lines.push(line);
-    try {
+    const lines = await printed(async () => {
       const handler = manager.handle((_request, session) => {
         session.signIn("ada");
         return new Response();
@@ -170,9 +168,7 @@ describe("a Secure cookie by plain HTTP", () => {
       for (let time = 0; time < 3; time++) {
         await handler(new Request("http://shop.example/"));
       }
-    } finally {
-      console.error = error;
-    }
+    });
     assertEquals(lines, [
       "@cloakroom/session: a Secure cookie goes out by plain HTTP, where browsers refuse it: use HTTPS, or cookie: { secure: false } for development",
     ]);

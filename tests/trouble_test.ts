@@ -18,6 +18,7 @@ import {
   SessionError,
   type SessionEvent,
 } from "../mod.ts";
+import { printed } from "./_printed.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { Browser, requestWith, signedIn, Site, told } from "./_browser.ts";
 import { failCall, later, replaceCall, restoreCall } from "./_providers.ts";
@@ -257,38 +258,6 @@ describe("an outage", () => {
     assertStringIncludes(lines[0]!, "connect ECONNREFUSED");
   });
 });
-
-/** The lines that code prints as errors. Tests may be run by many at a time. */
-async function printed(run: () => Promise<void>): Promise<string[]> {
-  const { error } = console;
-  const lines: string[] = [];
-  console.error = (...args: unknown[]) => {
-    lines.push(args.join(" "));
-  };
-  try {
-    await withoutSubscribers(run);
-  } finally {
-    console.error = error;
-  }
-  return lines;
-}
-
-/** The watch for leaks listens to every event. */
-async function withoutSubscribers(run: () => Promise<void>): Promise<void> {
-  const { channel } = await import("node:diagnostics_channel");
-  const events = channel("@cloakroom/session");
-  const { hasSubscribers } = events;
-  if (!hasSubscribers) return await run();
-  Object.defineProperty(events, "hasSubscribers", {
-    value: false,
-    configurable: true,
-  });
-  try {
-    await run();
-  } finally {
-    Reflect.deleteProperty(events, "hasSubscribers");
-  }
-}
 
 describe("handle, when the store fails", () => {
   /** A user's browser whose next request meets a failure. */

@@ -217,7 +217,7 @@ describe("a value that cannot be stored", () => {
       [/a/, "cart is an instance of RegExp"],
       [new Error("e"), "cart is an instance of Error"],
       [new URL("http://a/"), "cart is an instance of URL"],
-      [Promise.resolve(1), "cart is an instance of Promise"],
+      [Promise.resolve(1), "cart is a promise: await it first"],
       [new WeakMap(), "cart is an instance of WeakMap"],
       [new ArrayBuffer(1), "cart is an instance of ArrayBuffer"],
       [new Uint16Array(1), "cart is an instance of Uint16Array"],
