@@ -35,8 +35,8 @@ export const GOODS: readonly Good[] = [
     drawing: drawing(html`
       <path class="hook" d="M60 26v-7c0-3 5-3 5-7a5 5 0 0 0-10 0" />
       <path class="cloth"
-        d="M50 24 31 32 19 62l14 7 5-10-4 51h52l-4-51 5 10 14-7-12-30-19-8-10 8z" />
-      <path class="shade" d="m50 24-9 12 19 24 19-24-9-12-10 8z" />
+        d="M50 24 33 31c-6 3-8 8-10 18l-9 40 12 4 9-29-2 46h54l-2-46 9 29 12-4-9-40c-2-10-4-15-10-18L70 24l-10 8z" />
+      <path class="shade" d="m50 24-8 11 18 25 18-25-8-11-10 8z" />
       <path d="M60 60v50M42 84h9M69 84h9" />
       <path class="dots" d="M66 70h.1M66 84h.1M66 98h.1" />
     `),

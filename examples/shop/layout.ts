@@ -75,8 +75,9 @@ function noticeOf(visit: Visit): Notice | undefined {
   const farewell = farewellOf(visit);
   if (farewell === undefined) return session.take("notice");
   const id = refusedId(shop);
-  if (id !== undefined && shop.thefts.has(id)) session.set("story", id);
-  return farewell;
+  if (id === undefined || !shop.thefts.has(id)) return farewell;
+  session.set("story", id);
+  return { ...farewell, more: "/theft" };
 }
 
 const NOTICE_WORDS: Readonly<Record<Notice["tone"], string>> = {
@@ -85,10 +86,14 @@ const NOTICE_WORDS: Readonly<Record<Notice["tone"], string>> = {
   info: "Note",
 };
 
-function noticeHtml({ tone, text }: Notice): Html {
+function noticeHtml({ tone, text, more }: Notice): Html {
   const role = tone === "error" ? "alert" : "status";
   return html`<p class="notice ${tone}" role="${role}">
-    <b>${NOTICE_WORDS[tone]}</b> ${text}</p>`;
+    <b>${NOTICE_WORDS[tone]}</b> <span>${text}${
+    more !== undefined && html`
+      <a href="${more}">What happened</a>
+    `
+  }</span></p>`;
 }
 
 function header({ session, url }: Visit): Html {

@@ -56,27 +56,31 @@ export function panelHtml({ shop, url }: Visit): Html {
           <p>The secret is <b data-fill="age"></b> old.
             <span data-fill="grace"></span></p>
           <svg class="fuse" viewBox="0 0 100 4" preserveAspectRatio="none"
-            aria-hidden="true"><rect width="100" height="4"/>
-            <rect class="burnt" id="panel-fuse" width="0" height="4"/></svg>
+            aria-hidden="true">
+            <rect width="100" height="4" />
+            <rect class="burnt" id="panel-fuse" width="0" height="4" />
+          </svg>
           <p>The session ends in <b data-fill="ends"></b>, unless it is used.</p>
         </div>
         <p class="next">The next request will <b data-fill="next"></b>.</p>
+        <h3>Requests</h3>
+        <ol id="panel-log"></ol>
         <figure>
-          <svg id="panel-chart" viewBox="0 0 300 84" role="img"
+          <svg id="panel-chart" viewBox="0 0 300 60" role="img"
             aria-label="Requests and sessions of the last minute"></svg>
           <figcaption><span class="key requests">Requests</span>
             <span class="key sessions">Sessions</span>
             <span>in the last minute</span></figcaption>
         </figure>
-        ${form("/renew", html`${back}<button>Replace the secret now</button>`)}
-        <h3>Requests</h3>
-        <ol id="panel-log"></ol>
         <p class="hint">Here a secret lasts ${renewInterval} seconds, so that you can
           watch. By default it is 15 minutes.</p>
       </div>
       <h3>Try it</h3>
-      <p class="tries"><a href="/theft">Play a theft</a>
-        <a href="/invite">Open a second browser</a></p>
+      <div class="tries">
+        ${form("/renew", html`${back}<button>Replace the secret now</button>`)}
+        <a href="/theft">Play a theft</a>
+        <a href="/invite">Open a second browser</a>
+      </div>
     </aside>
   `;
 }

@@ -10,6 +10,8 @@ import type { Watch } from "./watch.ts";
 export interface Notice {
   readonly tone: "success" | "error" | "info";
   readonly text: string;
+  /** The page that tells more. */
+  readonly more?: string | undefined;
 }
 
 /** What was bought last. */

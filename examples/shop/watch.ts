@@ -9,7 +9,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 export interface Act {
   /** One word for it. */
   readonly name: string;
-  /** The same as a sentence. */
+  /** Goes on after that word. */
   readonly text: string;
   /** Whether it is good to know, or something went wrong. */
   readonly tone: "plain" | "good" | "bad";
@@ -167,14 +167,16 @@ export class Watch {
 
   #noteCall(name: string, args: unknown[], answer: unknown): void {
     const [id, given] = args as [string, unknown];
-    const act = callOf(name, given, answer);
-    if (act === undefined) return;
-    const principal = principalIn(given) ?? this.#seen.get(id)?.principal;
+    const acts = callOf(name, given, answer);
+    if (acts === undefined) return;
+    const told = principalIn(name === "read" ? answer : given);
+    const principal = told ?? this.#seen.get(id)?.principal;
     // The oldest stands first in a map.
     this.#seen.delete(id);
     this.#seen.set(id, { principal, at: this.#now() });
-    if (act !== "created") {
-      this.#running.getStore()?.acts.push({ ...CALLS[act], id });
+    const trace = this.#running.getStore();
+    for (const [name, text] of acts) {
+      trace?.acts.push({ name, text, tone: "plain", id });
     }
   }
 
@@ -213,36 +215,38 @@ const NOTED: ReadonlySet<string | symbol> = new Set([
   "touch",
 ]);
 
-/** What a call of the store is called here, by its outcome. */
-type Call = keyof typeof CALLS | "created";
+type Told = readonly [name: string, text: string];
 
-const CALLS = {
-  found: { name: "found", text: "found the session", tone: "plain" },
-  touched: { name: "touched", text: "moved its deadline", tone: "plain" },
-  stored: { name: "stored", text: "stored what changed", tone: "plain" },
-  confirmed: {
-    name: "confirmed",
-    text: "saw the new cookie for the first time",
-    tone: "plain",
-  },
-} as const;
-
-/** What a call came to; `undefined` for one that says nothing new. */
+/** What a call came to, in words; `undefined` if it did nothing. */
 function callOf(
   name: string,
   given: unknown,
   answer: unknown,
-): Call | undefined {
-  if (name === "create" && answer === true) return "created";
-  if (name === "read" && answer !== undefined) return "found";
-  if (name === "touch" && answer === true) return "touched";
+): readonly Told[] | undefined {
+  // That a session was created, an event tells.
+  if (name === "create" && answer === true) return [];
+  if (name === "read" && answer !== undefined) {
+    return [["found", "the session of the cookie"]];
+  }
+  if (name === "touch" && answer === true) {
+    return [["touched", "its deadline moves on"]];
+  }
   if (name !== "update" || answer !== "done") return undefined;
-  const change = given as SessionChange;
-  if (change.set !== undefined || change.delete !== undefined) return "stored";
+  return changeOf(given as SessionChange);
+}
+
+/** The keys of what was changed, never a value. */
+function changeOf(change: SessionChange): Told[] {
+  const told: Told[] = [];
+  const set = Object.keys(change.set ?? {});
+  const removed = change.delete ?? [];
+  if (set.length > 0) told.push(["stored", set.join(", ")]);
+  if (removed.length > 0) told.push(["removed", removed.join(", ")]);
   // That a secret was replaced, an event tells.
-  const isConfirmed = change.previous != null &&
-    change.secretHash === undefined;
-  return isConfirmed ? "confirmed" : undefined;
+  if (change.previous != null && change.secretHash === undefined) {
+    told.push(["confirmed", "the new cookie has arrived"]);
+  }
+  return told;
 }
 
 /** Whose session a record or a change is of, if it says so. */
@@ -262,27 +266,27 @@ function actOf(event: SessionEvent): Act | undefined {
   });
   switch (event.type) {
     case "created":
-      return act("good", "stored a new session");
+      return act("good", "a session that was not there");
     case "signed-in":
-      return act("good", `bound the session to ${event.principal}`);
+      return act("good", `as ${event.principal}, with a new secret`);
     case "renewed":
-      return act("good", "replaced the secret: a new cookie went out");
+      return act("good", "the secret: a new cookie goes out");
     case "reused":
-      return act("bad", "met a copied cookie, and ended the session");
+      return act("bad", "an old cookie, so a copy: the session ends");
     case "evicted":
-      return act("bad", "ended the oldest session to make room");
+      return act("bad", "the oldest, to make room");
     case "destroyed":
-      return act("bad", "ended a session");
+      return act("bad", "a session, for good");
     case "destroyed-all":
-      return act("bad", `ended ${event.count} other sessions`, "destroyed");
+      return act("bad", `${event.count} other sessions, for good`, "destroyed");
     case "refused":
-      return act("bad", `opened nothing: ${event.reason}`);
+      return act("bad", `a cookie that opens nothing: ${event.reason}`);
     case "gone":
-      return act("bad", "the session ended meanwhile");
+      return act("bad", "it ended while the request ran");
     case "conflict":
-      return act("plain", "met another writer, and tried again");
+      return act("plain", "with another request: it tries again");
     case "store-error":
-      return act("bad", "the store failed");
+      return act("bad", "a call failed");
     default:
       return undefined;
   }

@@ -5,7 +5,7 @@
 const MOST_LINES = 30;
 
 /** The size of the chart in its own units. */
-const CHART = { width: 300, base: 80 };
+const CHART = { width: 300, base: 56 };
 
 const live = document.getElementById("panel-live");
 const ended = document.getElementById("panel-ended");
@@ -86,7 +86,7 @@ function showLine({ ago, request, from, acts }) {
   list.className = "acts";
   for (const { name, text, tone } of acts) {
     const term = make("dt", name);
-    term.className = tone;
+    term.className = `is-${tone}`;
     list.append(term, make("dd", text));
   }
   item.append(make("code", request), meta, list);
