@@ -63,8 +63,11 @@ export function panelHtml({ shop, url }: Visit): Html {
           <p>The session ends in <b data-fill="ends"></b>, unless it is used.</p>
         </div>
         <p class="next">The next request will <b data-fill="next"></b>.</p>
-        <h3>Requests</h3>
-        <ol id="panel-log"></ol>
+        <h3 id="panel-requests">Requests</h3>
+        <div class="scroll" role="region" tabindex="0"
+          aria-labelledby="panel-requests">
+          <ol id="panel-log"></ol>
+        </div>
         <figure>
           <svg id="panel-chart" viewBox="0 0 300 60" role="img"
             aria-label="Requests and sessions of the last minute"></svg>
