@@ -428,6 +428,27 @@ describe("the shop's theft", () => {
     assertStringIncludes(visitor.page, "it works 5 seconds more");
   });
 
+  it("stands in the panel, each request for itself", async () => {
+    const shop = openShop();
+    const visitor = new Visitor(shop);
+    await visitor.open("/theft");
+    shop.clock.advance(5);
+    const events = await visitor.events();
+    await visitor.send("/theft");
+    const lines = [];
+    do lines.push(await events.next("line")); while (
+      lines.at(-1).request !== "POST /theft"
+    );
+    const acts = lines.filter(({ from }) => from === "Mallory").map(actsOf);
+    assertEquals(acts, [
+      ["found"],
+      ["found", "renewed"],
+      ["found", "confirmed"],
+    ]);
+    assertEquals(actsOf(lines.at(-1)), ["found"]);
+    await events.close();
+  });
+
   it("is found out by the owner's next request after the grace", async () => {
     const { shop, visitor } = await robbed();
     shop.clock.advance(4);

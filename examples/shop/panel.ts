@@ -73,7 +73,7 @@ export function panelHtml({ shop, url }: Visit): Html {
             aria-label="Requests and sessions of the last minute"></svg>
           <figcaption><span class="key requests">Requests</span>
             <span class="key sessions">Sessions</span>
-            <span>in the last minute</span></figcaption>
+            <span>last minute</span></figcaption>
         </figure>
         <p class="hint">Here a secret lasts ${renewInterval} seconds, so that you can
           watch. By default it is 15 minutes.</p>

@@ -45,26 +45,68 @@ function before(): Html {
 }
 
 function told({ scenes, stage }: Story): Html {
+  const { you, mallory, next } = STAGES[stage];
   return html`
+    <div class="pair">
+      ${slip("You", "yellow", you)}
+      ${slip("Mallory", "pink", mallory)}
+    </div>
     <ol class="scenes">${scenes.map(({ who, text }) =>
       html`<li class="${who === "Mallory" ? "thief" : "shop"}">
         <b>${who}</b> ${text}</li>`
     )}</ol>
-    ${AFTER[stage]}
+    ${next}
   `;
 }
 
-/** What the visitor can do next. */
-const AFTER: Readonly<Record<Stage, Html>> = {
-  waiting: html`<p><a class="button strong" href="/theft">Look again</a></p>`,
-  ahead: html`
-    <p class="lead">Now it is your turn. Wait five seconds, then go on as if nothing
-      had happened.</p>
-    <p><a class="button strong" href="/cart">Open my cart</a></p>
-  `,
-  over: html`
-    <p class="lead">Who of you is the thief, no server can tell. But only you have
-      the password, and can begin anew.</p>
-    <p><a class="button strong" href="/sign-in">Sign in</a></p>
-  `,
+/** A cookie that somebody holds. */
+interface Held {
+  readonly number: 1 | 2;
+  readonly text: string;
+  readonly isVoid?: boolean;
+}
+
+function slip(
+  who: string,
+  paper: string,
+  { number, text, isVoid }: Held,
+): Html {
+  return html`
+    <div class="ticket ${isVoid ? "void" : paper}">
+      <p class="number">${number}</p>
+      <div class="stub">
+        <h2>${who}</h2>
+        <p>${text}</p>
+      </div>
+    </div>
+  `;
+}
+
+/** What each of the two holds, and what the visitor can do next. */
+const STAGES: Readonly<
+  Record<Stage, { you: Held; mallory: Held; next: Html }>
+> = {
+  waiting: {
+    you: { number: 1, text: "opens your session." },
+    mallory: { number: 1, text: "opens it as well." },
+    next: html`<p><a class="button strong" href="/theft">Look again</a></p>`,
+  },
+  ahead: {
+    you: { number: 1, text: "was replaced, and works a few seconds more." },
+    mallory: { number: 2, text: "opens your session." },
+    next: html`
+      <p class="lead">Now it is your turn. Wait five seconds, then go on as if nothing
+        had happened.</p>
+      <p><a class="button strong" href="/cart">Open my cart</a></p>
+    `,
+  },
+  over: {
+    you: { number: 1, text: "opens nothing.", isVoid: true },
+    mallory: { number: 2, text: "opens nothing.", isVoid: true },
+    next: html`
+      <p class="lead">Who of you is the thief, no server can tell. But only you have
+        the password, and can begin anew.</p>
+      <p><a class="button strong" href="/sign-in">Sign in</a></p>
+    `,
+  },
 };

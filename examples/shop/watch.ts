@@ -61,7 +61,7 @@ interface Seen {
 /** Watches a manager by its events, and its store by standing before it. */
 export class Watch {
   readonly #now: () => number;
-  readonly #running = new AsyncLocalStorage<Trace>();
+  readonly #running = new AsyncLocalStorage<Trace | undefined>();
   readonly #traces: Trace[] = [];
   readonly #listeners = new Set<(trace: Trace) => void>();
   readonly #seen = new Map<string, Seen>();
@@ -162,7 +162,10 @@ export class Watch {
     for (const at of this.#beats.keys()) {
       if (at <= now - BEATS) this.#beats.delete(at);
     }
-    for (const listener of this.#listeners) listener(trace);
+    // What listeners ask of the store is done for no request.
+    this.#running.run(undefined, () => {
+      for (const listener of this.#listeners) listener(trace);
+    });
   }
 
   #noteCall(name: string, args: unknown[], answer: unknown): void {
