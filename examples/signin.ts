@@ -2,8 +2,8 @@
  * Signing in, messages shown once, and a list of the devices that are signed
  * in, on pages that need no script.
  *
- * Run it with `deno task start` or `bun examples/signin.ts`, and open
- * http://localhost:8000/ in two browsers. Sessions are kept in memory, or where
+ * Run it with `deno serve --allow-env examples/signin.ts` or
+ * `bun examples/signin.ts`, and open http://localhost:8000/ in two browsers. Sessions are kept in memory, or where
  * `SESSION_STORE` says: see `store.ts`.
  *
  * @module

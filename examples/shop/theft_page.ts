@@ -48,8 +48,8 @@ function told({ scenes, stage }: Story): Html {
   const { you, mallory, next } = STAGES[stage];
   return html`
     <div class="pair">
-      ${slip("You", "yellow", you)}
-      ${slip("Mallory", "pink", mallory)}
+      ${slip("Yours", "yellow", you)}
+      ${slip("Mallory’s", "pink", mallory)}
     </div>
     <ol class="scenes">${scenes.map(({ who, text }) =>
       html`<li class="${who === "Mallory" ? "thief" : "shop"}">
@@ -67,7 +67,7 @@ interface Held {
 }
 
 function slip(
-  who: string,
+  whose: string,
   paper: string,
   { number, text, isVoid }: Held,
 ): Html {
@@ -75,7 +75,7 @@ function slip(
     <div class="ticket ${isVoid ? "void" : paper}">
       <p class="number">${number}</p>
       <div class="stub">
-        <h2>${who}</h2>
+        <h2>${whose}</h2>
         <p>${text}</p>
       </div>
     </div>

@@ -269,7 +269,7 @@ function actOf(event: SessionEvent): Act | undefined {
   });
   switch (event.type) {
     case "created":
-      return act("good", "a session that was not there");
+      return act("good", "a session in the store");
     case "signed-in":
       return act("good", `as ${event.principal}, with a new secret`);
     case "renewed":
