@@ -569,9 +569,10 @@ describe("the shop's panel", () => {
     const visitor = new Visitor(shop);
     await visitor.open();
     const events = await visitor.events();
+    assertEquals((await events.next("line")).request, "GET /");
     shop.clock.advance(60);
     await visitor.open("/cart");
-    assertEquals(await events.next("ended"), undefined);
+    assertEquals(await events.next("line"), undefined);
     const again = await visitor.events();
     assertNotEquals(await again.next("standing"), undefined);
     await again.close();
