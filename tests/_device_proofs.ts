@@ -4,12 +4,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import {
-  generateKeyPairSync,
-  type JsonWebKey,
-  type KeyObject,
-  sign,
-} from "node:crypto";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { DeviceKey } from "../core/device/proof.ts";
 
 export type Algorithm = "ES256" | "RS256";
@@ -28,9 +23,9 @@ export interface ProofParts {
 export class DeviceSigner {
   readonly algorithm: Algorithm;
   /** The public key. */
-  readonly jwk: JsonWebKey;
+  readonly jwk: Readonly<Record<string, unknown>>;
   /** The private key, as a browser never shows it. */
-  readonly privateJwk: JsonWebKey;
+  readonly privateJwk: Readonly<Record<string, unknown>>;
   /** The public key as a binding keeps it. */
   readonly key: DeviceKey;
   readonly #private: KeyObject;
@@ -50,7 +45,7 @@ export class DeviceSigner {
         y: y as string,
       }
       : { e: e as string, kty: kty as string, n: n as string };
-    this.privateJwk = privateKey.export({ format: "jwk" });
+    this.privateJwk = { ...privateKey.export({ format: "jwk" }) };
     this.key = algorithm === "ES256" ? `E${x}${y}` : `R${n}`;
     this.#private = privateKey;
   }

@@ -3,7 +3,7 @@
  * (RFC 7515) as Device Bound Session Credentials have it.
  */
 import { Buffer } from "node:buffer";
-import { createPublicKey, type JsonWebKey, verify } from "node:crypto";
+import { createPublicKey, verify } from "node:crypto";
 
 /**
  * A public key as the binding keeps it: `E`, x and y of a point on P-256, or `R`
@@ -58,6 +58,9 @@ const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 type Members = Readonly<Record<string, unknown>>;
+
+/** Versions of the runtime's own types differ in what they call it. */
+type Jwk = Record<string, string>;
 
 /**
  * Reads the value of `Secure-Session-Response`.
@@ -139,7 +142,7 @@ function isCoordinate(value: unknown): value is string {
 }
 
 /** The key as the runtime takes it, if its numbers are of the right size. */
-function toJwk(key: DeviceKey): JsonWebKey | undefined {
+function toJwk(key: DeviceKey): Jwk | undefined {
   const numbers = key.slice(1);
   if (key.startsWith("R")) {
     return isModulus(numbers)
