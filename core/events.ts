@@ -15,6 +15,8 @@ import type { SessionError } from "./errors.ts";
  * | `"fingerprint"` | the client looks different, and `onFingerprintChange` is `"refuse"` |
  * | `"rolled-back"` | the secret is newer than the store knows: it has lost a renewal that it had acknowledged |
  * | `"ambiguous"` | the request has two cookies that open two sessions |
+ * | `"unproven"` | the session is bound to a device that has not proved itself to this browser: a copy, or a proof that did not get through |
+ * | `"unbound"` | the session had to be bound to a device by now, and is not |
  */
 export type RefusalReason =
   | "malformed"
@@ -24,7 +26,30 @@ export type RefusalReason =
   | "reused"
   | "fingerprint"
   | "rolled-back"
-  | "ambiguous";
+  | "ambiguous"
+  | "unproven"
+  | "unbound";
+
+/** Why a browser asked for a page without a proof, in its own words. */
+export type SkipReason = "unreachable" | "server_error" | "quota_exceeded";
+
+/**
+ * Why a key or a proof of a browser was refused.
+ *
+ * | reason | meaning |
+ * | --- | --- |
+ * | `"malformed"` | it cannot be one |
+ * | `"unknown"` | there is no live session of that id that is bound, or may be |
+ * | `"other-session"` | the browser has the cookie of another session by now |
+ * | `"challenge"` | it answers no challenge of the session, or one that was answered before, or too late |
+ * | `"signature"` | it was not made with the key |
+ */
+export type ProofRefusal =
+  | "malformed"
+  | "unknown"
+  | "other-session"
+  | "challenge"
+  | "signature";
 
 /**
  * Something that happened to a session, for logs and alerts. The id opens
@@ -35,7 +60,10 @@ export type RefusalReason =
  * | `created` | a new session was stored |
  * | `signed-in` | a session was bound to a user |
  * | `renewed` | a session got a new secret |
- * | `reused` | a secret that was replaced long ago was used again: somebody has a copy of the cookie. The session was ended, unless `onReuse` is `"report"` |
+ * | `reused` | a secret that was replaced long ago was used again, or a second key was registered: somebody has a copy of the cookie. The session was ended, unless `onReuse` is `"report"` |
+ * | `bound` | a browser has registered the key of its device for a session |
+ * | `proved` | a browser has proved that the session is still on its device |
+ * | `proof-refused` | a key or a proof was refused; the session stays as it is |
  * | `fingerprint-changed` | the client looks different from the one that the session began with |
  * | `expired` | a session was removed because its time was up |
  * | `evicted` | a session was removed to make room, or for a newer one of its user |
@@ -68,6 +96,17 @@ export type SessionEvent =
     readonly principal: string | undefined;
   }
   | {
+    readonly type: "bound";
+    readonly id: string;
+    readonly principal: string | undefined;
+  }
+  | { readonly type: "proved"; readonly id: string }
+  | {
+    readonly type: "proof-refused";
+    readonly reason: ProofRefusal;
+    readonly id: string | undefined;
+  }
+  | {
     readonly type: "fingerprint-changed";
     readonly id: string;
     readonly principal: string | undefined;
@@ -84,8 +123,15 @@ export type SessionEvent =
   | { readonly type: "destroyed-everything"; readonly count: number }
   | {
     readonly type: "refused";
-    readonly reason: RefusalReason;
+    readonly reason: Exclude<RefusalReason, "unproven">;
     readonly id: string | undefined;
+  }
+  | {
+    readonly type: "refused";
+    readonly reason: "unproven";
+    readonly id: string;
+    /** Why the browser has not proved anything, if it says so. */
+    readonly skipped: SkipReason | undefined;
   }
   | {
     readonly type: "refused";

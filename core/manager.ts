@@ -3,6 +3,8 @@ import { ResponseAnswer, SinkAnswer } from "./carriage/answer.ts";
 import { bearerOf, type RequestLike } from "./carriage/arrival.ts";
 import { forbidden, isCrossOrigin, originOf } from "./carriage/cross_origin.ts";
 import { type HeaderSink, isResponse } from "./carriage/response.ts";
+import { isBound } from "./device/binding.ts";
+import { DeviceEndpoint, isForDevice } from "./device/endpoint.ts";
 import { SessionError, type SessionErrorCode } from "./errors.ts";
 import { notify, type SessionEvent } from "./events.ts";
 import {
@@ -39,6 +41,8 @@ export interface SessionInfo {
   readonly label: string | undefined;
   /** Whether it is the session given as `current`. */
   readonly isCurrent: boolean;
+  /** Whether it is bound to a device; see `ManagerOptions.deviceBound`. */
+  readonly isDeviceBound: boolean;
   /** When it was created, in milliseconds since the Unix epoch. */
   readonly createdAt: number;
   /** When the user signed in, in milliseconds since the Unix epoch. */
@@ -121,6 +125,7 @@ export class Manager<Data extends object = AnyData> {
   readonly #context: Context;
   readonly #opener: Opener;
   readonly #carryOut: CarryOut;
+  readonly #devices: DeviceEndpoint | undefined;
   readonly #collector: Collector;
   readonly #clocks: ClockCheck;
   /** Whether the clocks are still to be compared for the first time. */
@@ -163,6 +168,9 @@ export class Manager<Data extends object = AnyData> {
     this.#context = { settings: this.#settings, gateway: this.#gateway, tell };
     this.#opener = new Opener(this.#context);
     this.#carryOut = new CarryOut(this.#context);
+    const { deviceBound } = settings;
+    this.#devices = deviceBound &&
+      new DeviceEndpoint(this.#context, deviceBound);
     const clocks = new ClockCheck(this.#gateway, { now, tell });
     this.#clocks = clocks;
     this.#areClocksNew = clocks.canTell;
@@ -190,7 +198,8 @@ export class Manager<Data extends object = AnyData> {
    *
    * @param request A `Request`, or anything with a method, a URL and headers.
    * @returns The session; without a promise if the provider answers without.
-   * @throws {TypeError} If it is no request.
+   * @throws {TypeError} If it is no request, or one that `intercept` answers
+   * because of `deviceBound`.
    * @throws {SessionError} With code `"store-failed"`, `"timeout"` or
    * `"corrupt"`, if the store cannot tell; `"closed"` after `close()`.
    */
@@ -202,6 +211,12 @@ export class Manager<Data extends object = AnyData> {
       typeof request?.headers?.get !== "function" ||
       typeof request.url !== "string"
     ) throw notStarted(request);
+    const { deviceBound } = this.#settings;
+    if (deviceBound !== undefined && isForDevice(request, deviceBound)) {
+      throw new TypeError(
+        `Cannot start session: POST to ${deviceBound.path} is a browser's proof of its device: answer with what manager.intercept() returns, before start()`,
+      );
+    }
     if (this.#isClosing) {
       throw new SessionError(
         "closed",
@@ -218,12 +233,17 @@ export class Manager<Data extends object = AnyData> {
   /**
    * Answers what never reaches the application: a request that another site's
    * page made and that could change something gets 403, see
-   * `crossOriginProtection`.
+   * `crossOriginProtection`; with `deviceBound`, a browser's key or proof of its
+   * device gets what follows from it.
    *
    * @returns The answer, or `undefined` for the application to answer.
    */
   intercept(request: RequestLike): Awaitable<Response | undefined> {
-    const { crossOriginProtection, trustedOrigins, bearer } = this.#settings;
+    const { crossOriginProtection, trustedOrigins, bearer, deviceBound } =
+      this.#settings;
+    if (deviceBound !== undefined && isForDevice(request, deviceBound)) {
+      return this.#devices?.answer(request);
+    }
     if (!crossOriginProtection || !isCrossOrigin(request, trustedOrigins)) {
       return undefined;
     }
@@ -406,6 +426,7 @@ export class Manager<Data extends object = AnyData> {
         id: session.id,
         label: session.label,
         isCurrent: session.id === currentId,
+        isDeviceBound: isBound(session.binding),
         createdAt: session.createdAt,
         authenticatedAt: session.authenticatedAt,
         accessedAt: session.accessedAt,

@@ -34,6 +34,12 @@ export const DEFAULT_RENEW_INTERVAL = 900;
 /** The grace of a replaced secret unless the options say otherwise, in seconds. */
 export const DEFAULT_RENEW_GRACE = 30;
 
+/** How long a browser keeps a proof unless the options say otherwise, in seconds. */
+export const DEFAULT_PROOF_INTERVAL = 600;
+
+/** Browsers prove ahead of time when less is left, in seconds: without end, below. */
+const MIN_PROOF_INTERVAL = 120;
+
 /** How a `Manager` works. Every option is checked when the manager is made. */
 export interface ManagerOptions {
   /**
@@ -114,6 +120,16 @@ export interface ManagerOptions {
    * @default {false}
    */
   readonly bearer?: boolean | undefined;
+  /**
+   * Whether sessions of signed-in users are bound to a key that their browser
+   * keeps in the machine's hardware and proves whenever a cookie of ten minutes
+   * has run out (Device Bound Session Credentials), so that a copied cookie is
+   * worth nothing after that. `{}` is enough. A browser that cannot do it goes
+   * on as before.
+   *
+   * @default {undefined}
+   */
+  readonly deviceBound?: DeviceBoundOptions | undefined;
   /**
    * Whether `handle` answers 403 to requests of other sites that could change
    * something, as browsers tell by `Sec-Fetch-Site` and `Origin`.
@@ -197,6 +213,41 @@ export interface ManagerOptions {
   readonly onEvent?: SessionListener | undefined;
 }
 
+/** How sessions are bound to devices; see {@linkcode ManagerOptions.deviceBound}. */
+export interface DeviceBoundOptions {
+  /**
+   * Which sessions are bound:
+   *
+   * | mode | meaning |
+   * | --- | --- |
+   * | `"prefer"` | those of browsers that can |
+   * | `"require"` | all: one that is not bound 120 seconds after the sign-in opens nothing any more |
+   * | `"keep"` | those that are already, and no others: for switching it on and off |
+   *
+   * Switch it on by `"keep"` on every machine first, and off by way of it: one
+   * machine that does not know the path signs out whoever proves there.
+   *
+   * @default {"prefer"}
+   */
+  readonly mode?: "prefer" | "require" | "keep" | undefined;
+  /**
+   * The path of the site to which browsers post keys and proofs. `handle` and
+   * the adapters answer it. A proxy must leave it as it is.
+   *
+   * @default {"/device-bound-session"}
+   */
+  readonly path?: string | undefined;
+  /**
+   * How long a browser keeps a proof, in seconds, from 120 to 34,560,000. A copy
+   * of both cookies works that long and for `renewGrace` after it. A browser
+   * proves ahead of time when less than 120 seconds are left, and makes six
+   * proofs for a site in nine minutes at most.
+   *
+   * @default {600}
+   */
+  readonly interval?: number | undefined;
+}
+
 /** How long a session lives, and whether its cookie outlives the browser. */
 export interface Lifetime {
   /** How long it lives without a request, in seconds. */
@@ -205,6 +256,16 @@ export interface Lifetime {
   readonly absoluteTimeout: number;
   /** Whether its cookie outlives the browser. */
   readonly persistent: boolean;
+}
+
+/** How sessions are bound to devices, with every default settled. */
+export interface DeviceSettings {
+  readonly mode: "prefer" | "require" | "keep";
+  readonly path: string;
+  /** In seconds. */
+  readonly interval: number;
+  /** Those of `trustedOrigins`. */
+  readonly trustedHosts: readonly string[];
 }
 
 /** A manager's options with every default settled. */
@@ -219,6 +280,7 @@ export interface Settings {
   readonly maxSessions: number;
   readonly onMaxSessions: "evict-oldest" | "reject";
   readonly bearer: boolean;
+  readonly deviceBound: DeviceSettings | undefined;
   readonly crossOriginProtection: boolean;
   readonly trustedOrigins: ReadonlySet<string>;
   readonly fingerprint: ((request: RequestLike) => string) | undefined;
@@ -239,6 +301,13 @@ export interface Settings {
 /** Every option of a manager, whatever its sessions hold. */
 export type AllOptions = ManagerOptions & SchemaOptions<object>;
 
+const DEVICE_OPTION_NAMES: readonly string[] = Object.keys(
+  { mode: 1, path: 1, interval: 1 } satisfies Record<
+    keyof DeviceBoundOptions,
+    1
+  >,
+);
+
 const OPTION_NAMES: readonly string[] = Object.keys(
   {
     provider: 1,
@@ -251,6 +320,7 @@ const OPTION_NAMES: readonly string[] = Object.keys(
     maxSessions: 1,
     onMaxSessions: 1,
     bearer: 1,
+    deviceBound: 1,
     crossOriginProtection: 1,
     trustedOrigins: 1,
     fingerprint: 1,
@@ -301,6 +371,7 @@ export function resolveOptions(options: AllOptions): Settings {
     maxSessions = Infinity,
     onMaxSessions = "evict-oldest",
     bearer = false,
+    deviceBound,
     crossOriginProtection = true,
     trustedOrigins = [],
     fingerprint,
@@ -317,8 +388,10 @@ export function resolveOptions(options: AllOptions): Settings {
   } = options;
   const lifetime = { idleTimeout, absoluteTimeout };
   checkLifetime(MAKING, { ...lifetime, persistent: false });
-  const cookieOf = resolveCookies(cookie, ({ persistent }) => {
+  const cookieOf = resolveCookies(cookie, (template) => {
+    const { persistent } = template;
     checkLifetime(MAKING, { ...lifetime, persistent });
+    if (deviceBound !== undefined) checkBindable(template);
   });
   checkRenewal(renewInterval, renewGrace);
   checkChoice("onReuse", onReuse, ["destroy", "report"]);
@@ -342,6 +415,7 @@ export function resolveOptions(options: AllOptions): Settings {
   const schemas = resolveSchemas(MAKING, options);
   checkFunction("now", now);
   checkFunction("onEvent", onEvent);
+  const origins = resolveOrigins(trustedOrigins);
   return {
     cookieOf,
     lifetime,
@@ -351,8 +425,11 @@ export function resolveOptions(options: AllOptions): Settings {
     maxSessions,
     onMaxSessions,
     bearer,
+    deviceBound: deviceBound === undefined
+      ? undefined
+      : resolveDeviceBound(deviceBound, origins),
     crossOriginProtection,
-    trustedOrigins: resolveOrigins(trustedOrigins),
+    trustedOrigins: origins,
     fingerprint,
     onFingerprintChange,
     onUnavailable,
@@ -375,6 +452,58 @@ function resolveCookies(
   const cookie = resolveCookie(given);
   check(cookie);
   return () => cookie;
+}
+
+/**
+ * Checks how sessions are to be bound.
+ *
+ * @throws {TypeError} If an option has the wrong type or form.
+ */
+function resolveDeviceBound(
+  given: DeviceBoundOptions,
+  trusted: ReadonlySet<string>,
+): DeviceSettings {
+  const doing = `${MAKING}: deviceBound`;
+  const {
+    mode = "prefer",
+    path = "/device-bound-session",
+    interval = DEFAULT_PROOF_INTERVAL,
+  } = ownOptions(doing, given, DEVICE_OPTION_NAMES);
+  checkChoice("deviceBound.mode", mode, ["prefer", "require", "keep"]);
+  // What browsers make of it must be what the requests have.
+  if (typeof path !== "string" || !/^\/[\w.~/-]*$/.test(path)) {
+    throw new TypeError(
+      `Cannot ${doing}: path must start with / and have letters, digits and - . _ ~ / only: received ${path}`,
+    );
+  }
+  if (new URL(path, "https://host").pathname !== path) {
+    throw new TypeError(
+      `Cannot ${doing}: path must have no . or .. between two /, and not start with //: received ${path}`,
+    );
+  }
+  checkSeconds(MAKING, "deviceBound.interval", interval, {
+    max: MAX_COOKIE_AGE,
+  });
+  if (interval < MIN_PROOF_INTERVAL) {
+    throw new RangeError(
+      `Cannot ${MAKING}: deviceBound.interval must be at least ${MIN_PROOF_INTERVAL} seconds: received ${interval}`,
+    );
+  }
+  const trustedHosts = Array.from(
+    trusted,
+    (origin) => origin.replace(/^.*:\/\//, ""),
+  );
+  return { mode, path, interval, trustedHosts };
+}
+
+/** Whether the bound cookies beside this one are of this host alone. */
+function checkBindable({ name, isPartitioned }: CookieTemplate): void {
+  if (/^__host-/i.test(name) && !isPartitioned) return;
+  throw new TypeError(
+    `Cannot use option deviceBound: it takes a cookie whose name starts with __Host-, and which is not partitioned: received ${
+      isPartitioned ? "a partitioned one" : name
+    }`,
+  );
 }
 
 /**

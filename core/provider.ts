@@ -179,6 +179,8 @@ export interface SessionSummary {
   readonly id: string;
   /** What to call it; see `SessionRecord.label`. */
   readonly label?: string | undefined;
+  /** What it is bound to; see `SessionRecord.binding`. */
+  readonly binding?: string | undefined;
   /** When its user signed in, in milliseconds since the Unix epoch. */
   readonly authenticatedAt?: number | undefined;
   /** When it was created, in milliseconds since the Unix epoch. */

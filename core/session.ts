@@ -5,7 +5,7 @@ import { ownOptions } from "./option_names.ts";
 import { quote } from "./value/intake.ts";
 import { isPromise } from "./store/gateway.ts";
 import { type REMOVED, updateAtomically } from "./request/atomic_update.ts";
-import { Draft } from "./request/draft.ts";
+import { Draft, isShutOut } from "./request/draft.ts";
 import { checkFormToken, makeFormToken } from "./secret/form_token.ts";
 import { type Changeable, type ReadonlyDeep, viewed } from "./value/types.ts";
 
@@ -165,6 +165,63 @@ export class Session<Data extends object = AnyData> {
    */
   get refusal(): RefusalReason | undefined {
     return this.#look().refusal;
+  }
+
+  /**
+   * Whether a device's key is registered for the session; see
+   * `ManagerOptions.deviceBound`. From the first use of what the browser got for
+   * it, and `renewGrace` seconds after, a copied cookie opens nothing without the
+   * device.
+   */
+  get isDeviceBound(): boolean {
+    return this.#look().isDeviceBound;
+  }
+
+  /**
+   * When the session's device last proved itself to this browser, in milliseconds
+   * since the Unix epoch; `undefined` without a proof that is still good.
+   */
+  get provedAt(): number | undefined {
+    return this.#look().provedAt;
+  }
+
+  /**
+   * Whether the request has the cookie of a session that is bound to a device, and
+   * no proof of that device, so that it opens nothing: for a page that offers to
+   * try again, or to sign in. It is a copy, or the proof did not get through.
+   */
+  get isUnproven(): boolean {
+    return this.#look().standing === "unproven";
+  }
+
+  /**
+   * Has the browser prove the session's device once more, before something
+   * delicate: its proof is taken away with this answer. Answer with 307 to the
+   * same URL, and the browser proves before the request comes again, body included.
+   *
+   * @returns Whether it will. `false` if the request came without a proof, so that
+   * it is not sent round for ever: then ask for the password.
+   * @throws {SessionError} With code `"committed"` or `"destroyed"`, if it is
+   * too late.
+   *
+   * @example Pay with a proof of a minute ago
+   * ```ts
+   * import type { Session } from "@cloakroom/session";
+   *
+   * function pay(request: Request, session: Session): Response {
+   *   const isRecent = Date.now() - (session.provedAt ?? 0) < 60_000;
+   *   if (!isRecent && session.proveAgain()) {
+   *     return new Response(null, {
+   *       status: 307,
+   *       headers: { location: request.url },
+   *     });
+   *   }
+   *   return new Response(isRecent ? "Paid" : "Your password, please");
+   * }
+   * ```
+   */
+  proveAgain(): boolean {
+    return this.#look().askForProof();
   }
 
   /**
@@ -474,8 +531,8 @@ export class Session<Data extends object = AnyData> {
    */
   checkFormToken(value: unknown): boolean {
     const draft = this.#look();
-    const { standing } = draft.opening;
-    const hasCookie = standing === "opened" || standing === "superseded";
+    const { opening } = draft;
+    const hasCookie = opening.standing === "opened" || isShutOut(opening);
     return hasCookie && checkFormToken(draft.formFamily(), value);
   }
 

@@ -35,8 +35,11 @@ channel("@cloakroom/session").subscribe((event) => {
   report("emitted", inspect(event, { depth: 10 }));
 });
 
-/** Secrets, and what is new in a renewed one, are texts of so many bytes. */
-const SECRET_SIZES = [27, 12];
+/**
+ * Secrets, what is new in a renewed one, and what a session's device is asked by
+ * are texts of so many bytes.
+ */
+const SECRET_SIZES = [27, 12, 16];
 
 /** The characters between its two random parts that number a secret. */
 const GENERATION_LENGTH = 4;

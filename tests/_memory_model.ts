@@ -133,6 +133,7 @@ export class NaiveProvider {
       .map(({ id, record }) => ({
         id,
         label: record.label,
+        binding: record.binding,
         authenticatedAt: record.authenticatedAt,
         createdAt: record.createdAt,
         accessedAt: record.accessedAt,

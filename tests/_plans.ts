@@ -41,6 +41,7 @@ const INTENT: Intent = {
   lifetime: undefined,
   hasForm: false,
   handedOut: undefined,
+  isProofAsked: false,
   isDiscarded: false,
 };
 
@@ -96,6 +97,8 @@ function caseOf({ draft, intent, record }: Given): Case {
     hasValues: false,
     hasPendingKeys: false,
     hasNewFingerprint: false,
+    isProven: false,
+    isDeviceNew: false,
     isUse: true,
     arrivedAt: NOW,
     record: stored && Object.freeze(stored),
@@ -116,7 +119,9 @@ export function planOf(given: Given): Plan {
 }
 
 /** A request whose cookies opened nothing for this reason. */
-export function standing(standing: "superseded" | "ambiguous"): Given {
+export function standing(
+  standing: "superseded" | "unproven" | "ambiguous",
+): Given {
   return { draft: { standing } };
 }
 

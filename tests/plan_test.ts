@@ -43,10 +43,17 @@ function renewal(
 }
 
 function confirmation(
-  { hasData = false, isEssential = false, grace = 30 } = {},
+  {
+    hasData = false,
+    isEssential = false,
+    isToken = true,
+    isDevice = false,
+    grace = 30,
+  } = {},
 ): Plan {
   const until = NOW + grace * SECOND;
-  return { row: 12, act: "confirm", until, hasData, isEssential };
+  const about = { isToken, isDevice, hasData, isEssential };
+  return { row: 12, act: "confirm", until, ...about };
 }
 
 const FAILED: Given = { answer: { isFailed: true } };
@@ -88,6 +95,10 @@ const ROWS: readonly Row[] = [
         row: 1,
         act: "nothing",
       }],
+      "of somebody unproven": [standing("unproven"), {
+        row: 1,
+        act: "nothing",
+      }],
       "after a sign-in": [SIGN_IN, { row: 1, act: "clear" }],
       "with values": [SET, { row: 1, act: "clear" }],
       "without the end": [{ intent: { ending: undefined } }, NOTHING_NEW],
@@ -113,6 +124,7 @@ const ROWS: readonly Row[] = [
       "with a sign-in, failed": [merged(SIGN_IN, FAILED), NOTHING_NEW],
       "with a sign-in, discarded": [merged(SIGN_IN, DISCARDED), NOTHING_NEW],
       "of somebody superseded": [standing("superseded"), NOTHING_NEW],
+      "of somebody unproven": [standing("unproven"), NOTHING_NEW],
       "with two sessions": [standing("ambiguous"), NOTHING_NEW],
       "without an answer": [reaching("none"), NOTHING_NEW],
       "long after the last access": [
@@ -150,6 +162,7 @@ const ROWS: readonly Row[] = [
       "on a page for caches": [reaching("shared"), CREATE],
       "on a 304": [reaching("not-modified"), CREATE],
       "of somebody superseded": [standing("superseded"), CREATE],
+      "of somebody unproven": [standing("unproven"), CREATE],
       "with two sessions": [standing("ambiguous"), CREATE],
       "in a poll": [POLL, CREATE],
       "when it failed": [FAILED, NOTHING_NEW],
@@ -396,6 +409,7 @@ const ROWS: readonly Row[] = [
         confirmation(),
       ],
       "when tokens are never renewed": [NEVER_RENEWED, NOTHING],
+      "from the session's device": [{ draft: { isProven: true } }, NOTHING],
       "with a secret that was replaced": [REPLACED, NOTHING],
       "with a secret that is forgotten": [FORGOTTEN, NOTHING],
       "when the token was replaced meanwhile": [LOST, NOTHING],
@@ -441,6 +455,36 @@ const ROWS: readonly Row[] = [
   },
   {
     row: 12,
+    given: merged(stored({}), { draft: { isProven: true, isDeviceNew: true } }),
+    plan: confirmation({ isToken: false, isDevice: true }),
+    turns: {
+      "with data": [
+        SET,
+        confirmation({
+          isToken: false,
+          isDevice: true,
+          hasData: true,
+          isEssential: true,
+        }),
+      ],
+      "when it failed": [
+        FAILED,
+        confirmation({ isToken: false, isDevice: true }),
+      ],
+      "when tokens are due": [
+        aged(900),
+        confirmation({ isToken: false, isDevice: true }),
+      ],
+      "that asks to renew": [
+        { intent: { token: "renew" } },
+        renewal(9, true),
+      ],
+      "when the binding was replaced meanwhile": [LOST, NOTHING],
+      "seen before": [{ draft: { isDeviceNew: false } }, NOTHING],
+    },
+  },
+  {
+    row: 12,
     given: stored(until("confirmed")),
     plan: confirmation(),
     turns: {
@@ -454,6 +498,10 @@ const ROWS: readonly Row[] = [
       "failed and with data": [merged(FAILED, SET), confirmation()],
       "discarded and with data": [merged(DISCARDED, SET), confirmation()],
       "failed and due": [merged(FAILED, aged(900)), confirmation()],
+      "with the first cookie of a device": [
+        { draft: { isProven: true, isDeviceNew: true } },
+        confirmation({ isDevice: true }),
+      ],
       "in a poll": [POLL, confirmation()],
       "without an answer": [reaching("none"), confirmation()],
       "on a 304": [reaching("not-modified"), confirmation()],

@@ -283,7 +283,7 @@ describe("a changed record", () => {
     });
   });
 
-  it("is summed up by what decides when it ends, and its label", () => {
+  it("is summed up by what decides when it ends, its label and its binding", () => {
     const fields = record({ label: "Laptop", principal: "ada" });
     const summary = summaryOf("the id", fields);
     assertEquals(expiryOf({ ...summary }), expiryOf(fields));
@@ -291,6 +291,7 @@ describe("a changed record", () => {
       "absoluteTimeout",
       "accessedAt",
       "authenticatedAt",
+      "binding",
       "createdAt",
       "id",
       "idleTimeout",

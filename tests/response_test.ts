@@ -631,6 +631,7 @@ describe("an answer whose handler looked into the session", () => {
 
 const NO_OUTCOME: Outcome = {
   setCookie: undefined,
+  device: undefined,
   isSiteDataCleared: false,
   variesBy: [],
   isSecret: false,

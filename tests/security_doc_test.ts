@@ -88,6 +88,9 @@ const EVENTS = {
   "signed-in": 1,
   "renewed": 1,
   "reused": 1,
+  "bound": 1,
+  "proved": 1,
+  "proof-refused": 1,
   "fingerprint-changed": 1,
   "expired": 1,
   "evicted": 1,
@@ -116,6 +119,8 @@ const REASONS = {
   "fingerprint": 1,
   "rolled-back": 1,
   "ambiguous": 1,
+  "unproven": 1,
+  "unbound": 1,
   "cross-origin": 1,
 } satisfies Record<Exclude<RefusalReason, "reused"> | "cross-origin", 1>;
 

@@ -88,6 +88,10 @@ export interface CookieTemplate {
   readonly persistent: boolean;
   /** Whether browsers refuse it on plain HTTP. */
   readonly isSecure: boolean;
+  /** Whether an embedding site gets a cookie jar of its own. */
+  readonly isPartitioned: boolean;
+  /** Whether it comes along when another site asks. */
+  readonly sameSite: "strict" | "lax" | "none";
   /** Its attributes but `Max-Age`, as they follow the value. */
   readonly attributes: string;
   /** Where tokens are good that it carries, or a bearer header in its place. */
@@ -135,7 +139,15 @@ export function resolveCookie(
     cookie: audienceOf("cookie", scope),
     bearer: audienceOf("bearer", scope),
   };
-  return { name, persistent, isSecure: secure, attributes, audiences };
+  return {
+    name,
+    persistent,
+    isSecure: secure,
+    isPartitioned: partitioned,
+    sameSite,
+    attributes,
+    audiences,
+  };
 }
 
 /** A name that no cookie of another scope has. */

@@ -35,6 +35,8 @@ export const AUTHORIZATION = "Authorization";
 export interface Outcome {
   /** The `Set-Cookie` that is due. */
   readonly setCookie: string | undefined;
+  /** What the browser is told about the session's device. */
+  readonly device: readonly [name: string, value: string] | undefined;
   /** Whether the browser has to forget what the site stored (ASVS 14.3.1). */
   readonly isSiteDataCleared: boolean;
   /** The request's headers that it depends on, if the handler looked into the session. */
@@ -77,14 +79,15 @@ export function reachOfSink(sink: HeaderSink, status: number): Reach {
  * the same for everybody, and is added in place where that is possible.
  */
 export function withOutcome(response: Response, outcome: Outcome): Response {
-  const { setCookie, isSiteDataCleared, isSecret } = outcome;
-  if (setCookie === undefined && !isSiteDataCleared && !isSecret) {
+  const { setCookie, device, isSiteDataCleared, isSecret } = outcome;
+  const isBare = setCookie === undefined && device === undefined;
+  if (isBare && !isSiteDataCleared && !isSecret) {
     return outcome.variesBy.length > 0
       ? varied(response, outcome.variesBy)
       : response;
   }
   // Nothing goes on an answer to an upgrade, whoever made the request.
-  if (setCookie === undefined && reachOfResponse(response) === "none") {
+  if (isBare && reachOfResponse(response) === "none") {
     return response;
   }
   const copy = copyOf(response);
@@ -94,17 +97,18 @@ export function withOutcome(response: Response, outcome: Outcome): Response {
 
 /** Puts the outcome into a header sink. */
 export function addOutcome(sink: HeaderSink, outcome: Outcome): void {
-  const { setCookie, isSiteDataCleared, variesBy, isSecret } = outcome;
+  const { setCookie, device, isSiteDataCleared, variesBy, isSecret } = outcome;
   vary(sink, variesBy);
   if (isSiteDataCleared) {
     sink.set("clear-site-data", '"cache", "cookies", "storage"');
   }
-  if (setCookie === undefined && !isSecret) return;
+  if (setCookie === undefined && device === undefined && !isSecret) return;
   for (const name of [...cacheHeadersOf(sink)]) takeOff(sink, name);
   if (!isNotStored(sink.get?.("cache-control"))) {
     sink.set("cache-control", "no-store");
   }
   if (setCookie !== undefined) sink.append("set-cookie", setCookie);
+  if (device !== undefined) sink.append(...device);
 }
 
 /** Says that a cookie is due and the answer cannot carry it. */

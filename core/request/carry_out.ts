@@ -4,6 +4,7 @@ import { isInsecure } from "../carriage/arrival.ts";
 import { clearCookie, setCookie } from "../carriage/cookie.ts";
 import { AUTHORIZATION, COOKIE, type Outcome } from "../carriage/response.ts";
 import { SessionError } from "../errors.ts";
+import type { RefusalReason } from "../events.ts";
 import type {
   Awaitable,
   Guard,
@@ -13,8 +14,9 @@ import type {
 } from "../provider.ts";
 import { mintSibling, ownText } from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
+import { tokenStateOf } from "../store/record.ts";
 import type { Context } from "./context.ts";
-import { type Draft, tokenStateOf } from "./draft.ts";
+import { type Draft, isShutOut } from "./draft.ts";
 import { opens } from "./judgement.ts";
 import { type Confirmation, decide, type Plan, type Renewal } from "./plan.ts";
 import { SessionLimit } from "./session_limit.ts";
@@ -29,10 +31,17 @@ const BY_BOTH = [COOKIE, AUTHORIZATION];
 /** Of an answer that has nothing to do with its session. */
 const NOTHING_DUE: Outcome = {
   setCookie: undefined,
+  device: undefined,
   isSiteDataCleared: false,
   variesBy: [],
   isSecret: false,
 };
+
+/** Why sessions opened nothing that a sign-in ends all the same. */
+const LEFT_BEHIND: ReadonlySet<RefusalReason | undefined> = new Set([
+  "rolled-back",
+  "unbound",
+]);
 
 /** The cookie that is due, or nothing. */
 type Cookie = string | undefined;
@@ -83,12 +92,20 @@ export class CarryOut {
 
   #finish<T>(draft: Draft, answer: Answer<T>, cookie: Cookie): T {
     const isSecret = draft.carrier === "bearer";
-    if (cookie === undefined && !draft.isLookedInto && !isSecret) {
-      return answer.finish(NOTHING_DUE);
-    }
     const { ending } = draft.intent;
+    const device = this.#context.settings.deviceBound === undefined
+      ? undefined
+      : draft.deviceHeader(
+        ending !== undefined && cookie !== undefined,
+        () => answer.reach,
+      );
+    if (
+      cookie === undefined && device === undefined && !draft.isLookedInto &&
+      !isSecret
+    ) return answer.finish(NOTHING_DUE);
     return answer.finish({
       setCookie: cookie,
+      device,
       isSiteDataCleared: ending === "session-and-site-data" &&
         cookie !== undefined,
       variesBy: !draft.isLookedInto
@@ -157,7 +174,7 @@ export class CarryOut {
     const { tell } = this.#context;
     tell({
       type: "gone",
-      id: opening.standing === "superseded" ? opening.token.id : id,
+      id: isShutOut(opening) ? opening.token.id : id,
     });
   }
 
@@ -325,10 +342,22 @@ export class CarryOut {
     draft: Draft,
     answer: Answer<unknown>,
     now: number,
-    { until, hasData, isEssential }: Confirmation,
+    confirmation: Confirmation,
   ): Promise<Cookie> {
-    const change = draft.confirmationChange(until, hasData);
-    const result = await this.#updateToken(draft, change, now, isEssential);
+    const change = draft.confirmationChange(confirmation);
+    const { isToken, isDevice, isEssential } = confirmation;
+    const guard = {
+      family: draft.family,
+      token: isToken ? draft.tokenState : undefined,
+      binding: isDevice ? draft.bindingState : undefined,
+    };
+    const result = await this.#updateOrTell(
+      draft,
+      change,
+      guard,
+      now,
+      isEssential,
+    );
     if (result === "conflict") {
       return await this.#withoutToken(draft, answer, now);
     }
@@ -442,15 +471,16 @@ export class CarryOut {
     if (
       opening.standing === "visitor" &&
       (intent.ending !== undefined ||
-        (isMeant && opening.refusal === "rolled-back"))
+        (isMeant && LEFT_BEHIND.has(opening.refusal)))
     ) {
       for (const { id, secret } of opening.unseen ?? []) {
         const guard = { family: draft.familyHash(secret) };
         ends.push({ id: ownText(id), guard });
       }
     }
-    // The second click on "Sign in" takes the place of the first.
-    if (opening.standing === "superseded" && intent.signIn !== undefined) {
+    // The second click on "Sign in" takes the place of the first, and whoever
+    // could not prove anything leaves nothing behind.
+    if (isShutOut(opening) && intent.signIn !== undefined) {
       const { principal } = intent.signIn;
       ends.push({ id: opening.token.id, guard: { principal } });
     }

@@ -1,5 +1,17 @@
 /** One session as one request sees it: what was read, and what was done since. */
 import type { Arrival } from "../carriage/arrival.ts";
+import type { Reach } from "../carriage/response.ts";
+import {
+  bindingText,
+  newBinding,
+  registrationChallenge,
+} from "../device/binding.ts";
+import {
+  clearBoundCookie,
+  type Header,
+  registrationHeader,
+} from "../device/headers.ts";
+import { type DeviceJudgement, lifetimeOf } from "../device/standing.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import { checkLifetime, type Lifetime } from "../options.ts";
@@ -21,7 +33,7 @@ import {
   ownText,
   type Token,
 } from "../secret/token.ts";
-import { absoluteExpiryOf, expiryOf } from "../store/record.ts";
+import { absoluteExpiryOf, expiryOf, tokenStateOf } from "../store/record.ts";
 import { quote } from "../value/intake.ts";
 import {
   EMPTY_DATA,
@@ -33,7 +45,7 @@ import {
 import { ownOf } from "../option_names.ts";
 import { ChangeSet } from "./change_set.ts";
 import type { Context } from "./context.ts";
-import type { Case, Intent, SignIn, Standing } from "./plan.ts";
+import type { Case, Confirmation, Intent, SignIn, Standing } from "./plan.ts";
 
 /** The part of a stored record that an atomic update works from. */
 export interface Base {
@@ -50,6 +62,14 @@ export type Opening =
     /** What is stored of the secret in the token, and of its family. */
     readonly secretHash: string;
     readonly family: string;
+    /** Where sessions are bound to devices, what the request is to the device. */
+    readonly device: DeviceJudgement | undefined;
+  }
+  | {
+    readonly standing: "unproven";
+    readonly token: Token;
+    readonly device: DeviceJudgement;
+    readonly refusal: RefusalReason;
   }
   | {
     readonly standing: "superseded";
@@ -83,6 +103,7 @@ const NO_INTENT: Intent = Object.freeze({
   lifetime: undefined,
   hasForm: false,
   handedOut: undefined,
+  isProofAsked: false,
   isDiscarded: false,
 });
 
@@ -114,6 +135,9 @@ export class Draft implements Case {
   #family: string | undefined;
   /** The secret that a sign-in puts in the place of the token's. */
   #nextSecret: string | undefined;
+  /** What a browser is to be offered once it is stored, and what it is then. */
+  #nextOffer: string | undefined;
+  #offer: string | undefined;
   #isStored: boolean;
   #isCommitted = false;
   #isLookedInto = false;
@@ -174,6 +198,28 @@ export class Draft implements Case {
 
   get isEnding(): boolean {
     return this.#intent.ending !== undefined;
+  }
+
+  /** What the request is to the device that its session is bound to. */
+  get device(): DeviceJudgement | undefined {
+    const { opening } = this;
+    return opening.standing === "opened" || opening.standing === "unproven"
+      ? opening.device
+      : undefined;
+  }
+
+  /** Whether a device's key is registered for the session. */
+  get isDeviceBound(): boolean {
+    return this.#isStored && !this.isEnding &&
+      this.device?.binding?.key !== undefined;
+  }
+
+  /** When the device gave the proof that the request's cookie was made for. */
+  get provedAt(): number | undefined {
+    const { deviceBound, renewGrace } = this.context.settings;
+    const deadline = this.isDeviceBound ? this.device?.deadline : undefined;
+    if (deadline === undefined || deviceBound === undefined) return undefined;
+    return deadline - lifetimeOf(renewGrace, deviceBound);
   }
 
   /** Whether the handler looked into the session, so that its answer depends on it. */
@@ -346,6 +392,14 @@ export class Draft implements Case {
       before !== fingerprint;
   }
 
+  get isProven(): boolean {
+    return this.device?.standing === "proven";
+  }
+
+  get isDeviceNew(): boolean {
+    return this.isProven && this.device?.binding?.from === 0;
+  }
+
   get isUse(): boolean {
     return this.arrival.isUse;
   }
@@ -447,6 +501,14 @@ export class Draft implements Case {
     this.#intent = { ...this.#intent, ending };
   }
 
+  /** @returns Whether there is a proof to be asked for. */
+  askForProof(): boolean {
+    this.checkChangeable("ask for proof");
+    if (this.device?.hasCookie !== true) return false;
+    this.#intent = { ...this.#intent, isProofAsked: true };
+    return true;
+  }
+
   discard(): void {
     this.checkChangeable("discard changes");
     this.#intent = { ...this.#intent, isDiscarded: true };
@@ -497,7 +559,7 @@ export class Draft implements Case {
   formFamily(): string {
     const { opening } = this;
     const { signIn, token } = this.#intent;
-    if (opening.standing === "superseded" && signIn === undefined) {
+    if (isShutOut(opening) && signIn === undefined) {
       return familyOf(opening.token.secret);
     }
     if (!this.#intent.hasForm) {
@@ -547,6 +609,7 @@ export class Draft implements Case {
     authenticatedAt: number | undefined,
   ): NewSessionRecord {
     const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
+    const { signIn } = this.#intent;
     const record: Complete<NewSessionRecord> = {
       data: this.values.toSet(),
       secretHash: this.secretHash(this.secret),
@@ -557,7 +620,7 @@ export class Draft implements Case {
       label: this.label,
       authenticatedAt,
       fingerprint: this.arrival.fingerprint,
-      binding: undefined,
+      binding: signIn === undefined ? undefined : this.#offerBinding(now),
       createdAt: this.arrival.at,
       accessedAt: now,
       idleTimeout,
@@ -595,6 +658,10 @@ export class Draft implements Case {
     change.renewedAt = now;
     change.previous = { secretHash, family, until: "never" };
     change.authenticatedAt = authenticatedAt;
+    // Who proves nothing may have somebody else's device in their session.
+    if (this.context.settings.deviceBound !== undefined && !this.isProven) {
+      change.binding = this.#offerBinding(now) ?? null;
+    }
     if (this.arrival.fingerprint !== undefined) {
       change.fingerprint = this.arrival.fingerprint;
     }
@@ -624,15 +691,77 @@ export class Draft implements Case {
     return change;
   }
 
-  /** The note that the present secret has arrived, and the data if that goes along. */
-  confirmationChange(until: number, hasData: boolean): SessionChange {
+  /**
+   * The note that the present secret has arrived, or the device's cookie, and the
+   * data if that goes along.
+   */
+  confirmationChange(
+    { until, isToken, isDevice, hasData }: Confirmation,
+  ): SessionChange {
     const change: Writable<SessionChange> = hasData
       ? this.dataChange()
       : emptyObject() as object;
     if (!this.isUse) change.isUse = false;
     const previous = this.#latest?.previous;
-    if (previous !== undefined) change.previous = { ...previous, until };
+    if (isToken && previous !== undefined) {
+      change.previous = { ...previous, until };
+    }
+    const binding = this.device?.binding;
+    if (isDevice && binding !== undefined) {
+      change.binding = bindingText({ ...binding, from: Math.floor(until) });
+    }
     return change;
+  }
+
+  /** What a binding has to be for a confirmation: as it was when it was judged. */
+  get bindingState(): string | null {
+    const { opening } = this;
+    return opening.standing === "opened"
+      ? opening.record.binding ?? null
+      : null;
+  }
+
+  /** A new binding, and the challenge that the answer offers with it. */
+  #offerBinding(now: number): string | undefined {
+    const { deviceBound } = this.context.settings;
+    if (
+      deviceBound === undefined || deviceBound.mode === "keep" ||
+      this.carrier === "bearer"
+    ) return undefined;
+    const binding = newBinding(now);
+    this.#nextOffer = registrationChallenge(binding, this.key);
+    return bindingText(binding);
+  }
+
+  /**
+   * What the answer tells the browser about its device.
+   *
+   * @param isCleared Whether the session's own cookie is taken away.
+   * @param reach Whom a cookie would reach.
+   */
+  deviceHeader(isCleared: boolean, reach: () => Reach): Header | undefined {
+    const { deviceBound } = this.context.settings;
+    if (deviceBound === undefined) return undefined;
+    if (this.#offer !== undefined) {
+      return registrationHeader(deviceBound.path, this.#offer);
+    }
+    const { device, opening } = this;
+    if (device?.hasCookie !== true) return undefined;
+    // Without the stale one the browser proves anew, and is in again.
+    const isTaken = isCleared ||
+      (this.#intent.isProofAsked && reach() !== "none") ||
+      (opening.standing === "unproven" && reach() === "private");
+    return isTaken
+      ? clearBoundCookie(this.arrival.cookie, this.deviceId)
+      : undefined;
+  }
+
+  /** The session that the request's bound cookie is of. */
+  get deviceId(): string {
+    const { opening } = this;
+    return opening.standing === "opened" || opening.standing === "unproven"
+      ? ownText(opening.token.id)
+      : this.id;
   }
 
   /** Seconds that the browser keeps the cookie; `undefined` for until it closes. */
@@ -664,6 +793,7 @@ export class Draft implements Case {
       this.#family = this.familyHash(secret);
     }
     this.#isStored = true;
+    this.#offer = this.#nextOffer;
     this.#base = undefined;
     this.#values?.settleAll();
     if (this.isUse) this.touched(now);
@@ -685,6 +815,7 @@ export class Draft implements Case {
     this.#secret = this.nextSecret;
     this.#secretHash = undefined;
     this.#family = undefined;
+    this.#nextOffer = undefined;
     this.#isStored = false;
   }
 
@@ -738,10 +869,14 @@ export class Draft implements Case {
   }
 }
 
-/** The token of a record, to tell later whether it was replaced. */
-export function tokenStateOf(record: SessionRecord): TokenState {
-  const { secretHash, previous } = record;
-  return { secretHash, until: previous?.until };
+/** Whether a request has no session, and no other may take its place. */
+export function isShutOut(
+  opening: Opening,
+): opening is Extract<
+  Opening,
+  { readonly standing: "superseded" | "unproven" }
+> {
+  return opening.standing === "superseded" || opening.standing === "unproven";
 }
 
 /** The data before and after one key changed. */

@@ -8,6 +8,11 @@ import {
   type Tokens,
 } from "../carriage/arrival.ts";
 import { type CookieTemplate, findCookie } from "../carriage/cookie.ts";
+import {
+  type DeviceJudgement,
+  judgeDevice,
+  skipReasonOf,
+} from "../device/standing.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import type { Awaitable, SessionRecord } from "../provider.ts";
@@ -36,17 +41,22 @@ const MAX_JUDGEMENTS = 3;
 const GRAVEST: readonly RefusalReason[] = [
   "reused",
   "superseded",
+  "unproven",
   "rolled-back",
   "ambiguous",
   "fingerprint",
   "wrong-secret",
+  "unbound",
   "unknown",
   "malformed",
 ];
 
+/** Why a request opens nothing, if there is no more to say about it. */
+type Told = Exclude<RefusalReason, "unproven">;
+
 type Refused = Extract<
   Opening,
-  { readonly standing: "visitor" | "superseded" }
+  { readonly standing: "visitor" | "superseded" | "unproven" }
 >;
 type Opened = Extract<Opening, { readonly standing: "opened" }>;
 
@@ -135,9 +145,8 @@ export class Opener {
       ) {
         // The record's own texts: they are compared with it again and again.
         const { family, secretHash } = record;
-        const standing = "opened";
-        const opened = { standing, token, record, secretHash, family } as const;
-        return this.#drafted(opened, arrival);
+        const found = { token, record, secretHash, family };
+        return this.#drafted(this.#opened(found, arrival), arrival);
       }
     }
     const opening = this.#judge({ id, secrets: [secret] }, record, arrival);
@@ -174,9 +183,9 @@ export class Opener {
     if (only !== undefined) return only;
     const refused = openings as readonly Refused[];
     const refusal = gravest(refused);
-    const superseded = refused.find(isSuperseded);
-    if (superseded !== undefined && refusal !== undefined) {
-      return { ...superseded, refusal };
+    const shutOut = refused.find(isSuperseded) ?? refused.find(isUnproven);
+    if (shutOut !== undefined && refusal !== undefined) {
+      return { ...shutOut, refusal };
     }
     const unseen = refused.flatMap((opening) =>
       opening.standing === "visitor" ? opening.unseen ?? [] : []
@@ -203,6 +212,47 @@ export class Opener {
     draft.track(touch().catch(() => {}));
   }
 
+  /** What the right secret comes to: where the session is bound, it takes a proof. */
+  #opened(
+    found: Omit<Opened, "standing" | "device">,
+    arrival: Arrival,
+  ): Opening {
+    const { token, record } = found;
+    const device = this.#deviceOf(token.id, record, arrival);
+    switch (device?.standing) {
+      case "unproven":
+        return this.#unproven(token, device, arrival);
+      case "overdue":
+        return this.#unseen("unbound", token.id, [token.secret]);
+      default:
+        return { standing: "opened", ...found, device };
+    }
+  }
+
+  #deviceOf(
+    id: string,
+    record: SessionRecord,
+    arrival: Arrival,
+  ): DeviceJudgement | undefined {
+    const { settings } = this.#context;
+    // A client without a cookie jar keeps its token, and no key, in its own way.
+    return settings.deviceBound === undefined || arrival.carrier === "bearer"
+      ? undefined
+      : judgeDevice(record, id, arrival, settings);
+  }
+
+  #unproven(
+    { id, secret }: Token,
+    device: DeviceJudgement,
+    arrival: Arrival,
+  ): Refused {
+    const reason = "unproven";
+    const token = { id: ownText(id), secret };
+    const skipped = skipReasonOf(arrival);
+    this.#context.tell({ type: "refused", reason, id: token.id, skipped });
+    return { standing: "unproven", token, device, refusal: reason };
+  }
+
   /** What the secrets for one session come to. */
   #judge(
     tokens: Tokens,
@@ -223,13 +273,18 @@ export class Opener {
       }
       const { secret, secretHash, family } = judgement;
       const token = { id, secret };
-      return { standing: "opened", token, record, secretHash, family };
+      return this.#opened({ token, record, secretHash, family }, arrival);
     }
     const { reason, secret } = judgement;
     if (reason === "wrong-secret") return this.#refused(reason, id);
     if (reason === "superseded") return this.#superseded({ id, secret });
-    return reason === "rolled-back"
-      ? this.#behind(tokens, record, arrival, judgements)
+    if (reason === "rolled-back") {
+      return this.#behind(tokens, record, arrival, judgements);
+    }
+    // Without the device an old cookie is worth no more than the present one.
+    const device = this.#deviceOf(id, record, arrival);
+    return device?.standing === "unproven"
+      ? this.#unproven({ id, secret }, device, arrival)
       : this.#alarm(tokens, { id, secret }, record, arrival, judgements);
   }
 
@@ -326,7 +381,7 @@ export class Opener {
 
   /** A session may be there all the same, for a clock or a server that is right. */
   #unseen(
-    reason: "unknown" | "rolled-back",
+    reason: "unknown" | "rolled-back" | "unbound",
     id: string,
     secrets: readonly string[],
   ): Refused {
@@ -335,12 +390,12 @@ export class Opener {
     return { standing: "visitor", refusal: reason, unseen };
   }
 
-  #refused(reason: RefusalReason, id?: string): Refused {
+  #refused(reason: Told, id?: string): Refused {
     this.#tellRefusal(reason, id);
     return refusedAs(reason);
   }
 
-  #tellRefusal(reason: RefusalReason, id?: string): void {
+  #tellRefusal(reason: Told, id?: string): void {
     this.#context.tell({
       type: "refused",
       reason,
@@ -363,6 +418,12 @@ function isSuperseded(
   opening: Refused,
 ): opening is Extract<Refused, { readonly standing: "superseded" }> {
   return opening.standing === "superseded";
+}
+
+function isUnproven(
+  opening: Refused,
+): opening is Extract<Refused, { readonly standing: "unproven" }> {
+  return opening.standing === "unproven";
 }
 
 function gravest(refused: readonly Refused[]): RefusalReason | undefined {

@@ -12,10 +12,16 @@ import { isTouchDue } from "./touch.ts";
  * | --- | --- |
  * | `"visitor"` | nothing that opens a session |
  * | `"superseded"` | the cookie from before a sign-in of a moment ago |
+ * | `"unproven"` | the secret of a session that is bound to a device, and no proof of that |
  * | `"ambiguous"` | cookies that open two sessions |
  * | `"opened"` | the secret of a live session |
  */
-export type Standing = "visitor" | "superseded" | "ambiguous" | "opened";
+export type Standing =
+  | "visitor"
+  | "superseded"
+  | "unproven"
+  | "ambiguous"
+  | "opened";
 
 /** Who signs in. */
 export interface SignIn {
@@ -38,6 +44,8 @@ export interface Intent {
   readonly hasForm: boolean;
   /** The secret of the bearer token that the handler has sent the client. */
   readonly handedOut: string | undefined;
+  /** Whether the browser is to prove its device again. */
+  readonly isProofAsked: boolean;
   /** Whether its changes are to be dropped. */
   readonly isDiscarded: boolean;
 }
@@ -54,6 +62,10 @@ export interface Case {
   readonly hasPendingKeys: boolean;
   /** Whether the client looks different from before. */
   readonly hasNewFingerprint: boolean;
+  /** Whether the request comes from the device that the session is bound to. */
+  readonly isProven: boolean;
+  /** Whether the store has yet to hear that the device got its cookie. */
+  readonly isDeviceNew: boolean;
   readonly isUse: boolean;
   /** When the request arrived, in milliseconds since the Unix epoch. */
   readonly arrivedAt: number;
@@ -104,12 +116,16 @@ export interface Renewal {
   readonly isEssential: boolean;
 }
 
-/** The note that the new secret has arrived. */
+/** The note that the new secret has arrived, or the device's first cookie. */
 export interface Confirmation {
   readonly row: 12;
   readonly act: "confirm";
-  /** Until when the one before goes on working. */
+  /** Until when it goes on without: by the secret before, or without the device. */
   readonly until: number;
+  /** Whether a new secret has arrived. */
+  readonly isToken: boolean;
+  /** Whether the device's first cookie has. */
+  readonly isDevice: boolean;
   /** Whether what the handler changed goes along. */
   readonly hasData: boolean;
   readonly isEssential: boolean;
@@ -120,9 +136,9 @@ export interface Confirmation {
  *
  * | row | draft | plan |
  * | --- | --- | --- |
- * | 1 | not opened, to be ended | clear the cookie, unless superseded |
+ * | 1 | not opened, to be ended | clear the cookie, unless superseded or unproven |
  * | 2 | not opened, failed or nothing worth storing | nothing |
- * | 3 | superseded, no sign-in | nothing; it is gone |
+ * | 3 | superseded or unproven, no sign-in | nothing; it is gone |
  * | 4 | not opened, else | create |
  * | 5 | opened, to be ended, also failed | end |
  * | 6 | sign-in of another user than the record's | end, then create |
@@ -196,14 +212,15 @@ function decideUnopened(
   isFailed: boolean,
   answer: AnswerTraits,
 ): Plan {
+  const isShutOut = standing === "superseded" || standing === "unproven";
   if (intent.ending !== undefined) {
-    return { row: 1, act: standing === "superseded" ? "nothing" : "clear" };
+    return { row: 1, act: isShutOut ? "nothing" : "clear" };
   }
   const isSignIn = intent.signIn !== undefined;
   const isWorthStoring = isSignIn || intent.hasForm || hasValues ||
     intent.handedOut !== undefined;
   if (isFailed || !isWorthStoring) return { row: 2, act: "nothing" };
-  if (standing === "superseded" && !isSignIn) return { row: 3, act: "gone" };
+  if (isShutOut && !isSignIn) return { row: 3, act: "gone" };
   return { row: 4, act: answer.reach === "none" ? "unsendable" : "create" };
 }
 
@@ -243,13 +260,14 @@ function decideUpkeep(
       : decideRenewal(given, now, settings, answer);
     if (renewal !== undefined) return { act: "renew", ...renewal };
   }
-  if (own !== "current" || record.previous?.until !== "confirmed") {
-    return undefined;
-  }
+  const isToken = own === "current" && record.previous?.until === "confirmed";
+  if (!isToken && !given.isDeviceNew) return undefined;
   return {
     row: 12,
     act: "confirm",
     until: now + settings.renewGrace * 1000,
+    isToken,
+    isDevice: given.isDeviceNew,
     hasData: !isFailed && hasData(given),
     isEssential: !isFailed && isEssential(given),
   };
@@ -278,6 +296,9 @@ function decideRenewal(
   const { record, own, arrivedAt } = given;
   const interval = settings.renewInterval * 1000;
   if (interval === 0 || record === undefined) return undefined;
+  // A copy is worth nothing without the device: no owner needs to be signed out
+  // over one.
+  if (given.isProven) return undefined;
   const age = (own === "current" ? now : arrivedAt) - record.renewedAt;
   if (age < interval) return undefined;
   if (own !== "current" && !isUnconfirmed(given)) return undefined;

@@ -86,7 +86,7 @@ export function isNewer(shown: string, stored: string): boolean {
  *
  * @throws Whatever `crypto.getRandomValues` throws; there is no fallback.
  */
-function random(bytes: number): string {
+export function random(bytes: number): string {
   const buffer = Buffer.alloc(bytes);
   globalThis.crypto.getRandomValues(buffer);
   return buffer.toString("base64url");

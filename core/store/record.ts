@@ -10,6 +10,7 @@ import type {
   SessionChange,
   SessionRecord,
   SessionSummary,
+  TokenState,
   Until,
 } from "../provider.ts";
 import { ownOf } from "../option_names.ts";
@@ -84,6 +85,12 @@ export function guardFailure(
     return "conflict";
   }
   return undefined;
+}
+
+/** The token of a record, to tell later whether it was replaced. */
+export function tokenStateOf(record: SessionRecord): TokenState {
+  const { secretHash, previous } = record;
+  return { secretHash, until: previous?.until };
 }
 
 /** `until` as it is stored and compared; empty for none. */
@@ -231,6 +238,7 @@ export function summaryOf(
   return {
     id,
     label: record.label,
+    binding: record.binding,
     authenticatedAt: record.authenticatedAt,
     createdAt: record.createdAt,
     accessedAt: record.accessedAt,

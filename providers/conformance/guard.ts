@@ -281,6 +281,60 @@ export const guardChecks: Checks = {
     strictEqual(previous?.until, "confirmed");
   },
 
+  "of many equal proofs of one binding exactly one is done": async (stage) => {
+    const id = await stage.create({ binding: "a key" });
+    const { accessedAt } = await stage.live(id);
+    const change = { binding: "a key, proved", isUse: false };
+    const results = await together(
+      8,
+      () => stage.update(id, change, { binding: "a key" }, stage.now + 1000),
+    );
+    deepStrictEqual([...results].sort(), [
+      ...Array.from({ length: 7 }, () => "conflict"),
+      "done",
+    ]);
+    const after = await stage.live(id);
+    deepStrictEqual(
+      [after.binding, after.version, after.accessedAt],
+      ["a key, proved", 2, accessedAt],
+    );
+  },
+
+  "of a first key and a second one exactly one is stored": async (stage) => {
+    const id = await stage.create({ binding: "offered" });
+    const keys = ["one key", "another key"];
+    const token = tokenOf(await stage.live(id));
+    const results = await together(
+      2,
+      (index) =>
+        stage.update(id, { binding: keys[index], isUse: false }, {
+          token,
+          binding: "offered",
+        }),
+    );
+    deepStrictEqual([...results].sort(), ["conflict", "done"]);
+    const { binding } = await stage.live(id);
+    strictEqual(binding, keys[results.indexOf("done")]);
+  },
+
+  "a proof and a renewal of one session are both done": async (stage) => {
+    const id = await stage.create({ binding: "a key" });
+    const record = await stage.live(id);
+    const next = newSecretHash();
+    const results = await together(
+      2,
+      (index) =>
+        index === 0
+          ? stage.update(id, { binding: "a key, proved", isUse: false }, {
+            binding: "a key",
+          })
+          : renew(stage, id, stage.now, { record, next }),
+    );
+    deepStrictEqual(results, ["done", "done"]);
+    const { binding, secretHash } = await stage.live(id);
+    deepStrictEqual([binding, secretHash], ["a key, proved", next]);
+  },
+
   "of a renewal and a sign-in of one token exactly one is done": async (
     stage,
   ) => {

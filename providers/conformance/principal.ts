@@ -12,6 +12,7 @@ export const principalChecks: Checks = {
     const one = await stage.create({
       principal: "ada",
       label: "Laptop",
+      binding: "a key of the device",
       authenticatedAt: now + 1,
       accessedAt: now + 2.5,
     });
@@ -54,6 +55,7 @@ export const principalChecks: Checks = {
     deepStrictEqual(sessions.map((summary) => ({ ...summary })), [{
       id,
       label: undefined,
+      binding: undefined,
       authenticatedAt: now,
       createdAt: stage.now,
       accessedAt: now,

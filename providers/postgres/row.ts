@@ -155,8 +155,9 @@ export const SESSION =
 previous_hash, previous_family, previous_until, principal, fingerprint, binding,
 persistent, data)::text`;
 
-/** What a list tells of a session: the beginning of the same. */
-export const SUMMARY = `json_build_array(id, ${NUMBERS_SQL}, label)::text`;
+/** What a list tells of a session. */
+export const SUMMARY =
+  `json_build_array(id, ${NUMBERS_SQL}, label, binding)::text`;
 
 /** What `SESSION` answers, as far as it is what this module wrote. */
 type SessionRow = readonly [
@@ -201,16 +202,29 @@ export function toSessionIfReadable(answer: string): StoredSession | undefined {
   }
 }
 
+/** What `SUMMARY` answers, as far as it is what this module wrote. */
+type SummaryRow = readonly [
+  id: string,
+  numbers: string,
+  label: string | null,
+  binding: string | null,
+];
+
 /** What `SUMMARY` answers, or `undefined` if it cannot be made out. */
 export function toSummaryIfReadable(
   answer: string,
 ): SessionSummary | undefined {
-  const [id, numbers, label]: SessionRow = JSON.parse(answer);
+  const [id, numbers, label, binding]: SummaryRow = JSON.parse(answer);
   try {
     const { renewedAt: _renewedAt, ...times } = timesOf(numbers);
     const summary: {
       [Key in keyof Required<SessionSummary>]: SessionSummary[Key];
-    } = { id: unescaped(id), label: textOf(label), ...times };
+    } = {
+      id: unescaped(id),
+      label: textOf(label),
+      binding: textOf(binding),
+      ...times,
+    };
     return summary;
   } catch {
     return undefined;

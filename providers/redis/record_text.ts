@@ -185,6 +185,7 @@ export function readSummary(
     if (owner !== principal) return undefined;
     const fields: SummaryFields = {
       label: optional(line("label"), toText),
+      binding: optional(line("binding"), toText),
       authenticatedAt: optional(line("authenticatedAt"), toNumber),
       createdAt: toNumber(line("createdAt")),
       accessedAt,

@@ -82,6 +82,7 @@ type SummaryFields = {
 const SUMMARY: readonly ["id", ...Column[]] = [
   "id",
   "label",
+  "binding",
   "authenticated_at",
   "created_at",
   "accessed_at",
@@ -203,6 +204,7 @@ export function toSummary(row: Row): SessionSummary | string {
   try {
     const fields: SummaryFields = {
       label: optionalText(row[SUMMARY_AT.label]),
+      binding: optionalText(row[SUMMARY_AT.binding]),
       authenticatedAt: optionalNumber(row[SUMMARY_AT.authenticated_at]),
       createdAt: number(row[SUMMARY_AT.created_at]),
       accessedAt: number(row[SUMMARY_AT.accessed_at]),
