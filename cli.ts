@@ -57,6 +57,7 @@
  */
 import { existsSync } from "node:fs";
 import process from "node:process";
+import { isBound } from "./core/device/binding.ts";
 import { copy, type CopyProgress } from "./core/store/copy.ts";
 import type {
   Provider,
@@ -329,14 +330,24 @@ async function list(call: Call): Promise<number> {
   if (!isJson) print(row(HEADINGS));
   for await (const line of lines) {
     const { id, principal: user, label, createdAt, accessedAt } = line;
+    const isDeviceBound = isBound(line.binding);
     const times = { createdAt, accessedAt, expiresAt: expiryOf(line) };
     print(
-      isJson ? JSON.stringify({ id, principal: user, label, ...times }) : row([
-        id,
-        user ?? "-",
-        label ?? "-",
-        ...Object.values(times).map(instant),
-      ]),
+      isJson
+        ? JSON.stringify({
+          id,
+          principal: user,
+          label,
+          isDeviceBound,
+          ...times,
+        })
+        : row([
+          id,
+          user ?? "-",
+          label ?? "-",
+          isDeviceBound ? "yes" : "no",
+          ...Object.values(times).map(instant),
+        ]),
     );
   }
   return 0;
@@ -359,10 +370,18 @@ async function* everyLine(call: Call): AsyncGenerator<Line> {
   }
 }
 
-const HEADINGS = ["id", "user", "device", "created", "last used", "expires"];
+const HEADINGS = [
+  "id",
+  "user",
+  "device",
+  "bound",
+  "created",
+  "last used",
+  "expires",
+];
 
 /** The width of each column of a list but the last. */
-const WIDTHS = [24, 16, 24, 20, 20];
+const WIDTHS = [24, 16, 24, 5, 20, 20];
 
 async function show(call: Call): Promise<number> {
   const id = required(call, "show", "an id");
@@ -380,6 +399,7 @@ async function show(call: Call): Promise<number> {
   answer(call, {
     id,
     ...Object.fromEntries(values),
+    isDeviceBound: isBound(record.binding),
     expiresAt: expiryOf(record),
     keys: Object.fromEntries(keys),
   });

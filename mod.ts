@@ -57,9 +57,11 @@ export {
   type SessionErrorOptions,
 } from "./core/errors.ts";
 export type {
+  ProofRefusal,
   RefusalReason,
   SessionEvent,
   SessionListener,
+  SkipReason,
 } from "./core/events.ts";
 export {
   Manager,
@@ -71,8 +73,10 @@ export {
 export {
   DEFAULT_ABSOLUTE_TIMEOUT,
   DEFAULT_IDLE_TIMEOUT,
+  DEFAULT_PROOF_INTERVAL,
   DEFAULT_RENEW_GRACE,
   DEFAULT_RENEW_INTERVAL,
+  type DeviceBoundOptions,
   type Lifetime,
   type ManagerOptions,
 } from "./core/options.ts";

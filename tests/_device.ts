@@ -142,6 +142,15 @@ export class DeviceBrowser {
     return other;
   }
 
+  /** The same browser, for a site that goes on in another way. */
+  movedTo(site: Site): DeviceBrowser {
+    const moved = new DeviceBrowser(site);
+    moved.jar.add(this.jar.cookies());
+    for (const [id, kept] of this.#kept) moved.#kept.set(id, { ...kept });
+    moved.posts.push(...this.posts);
+    return moved;
+  }
+
   /** Closes and opens it: keys stay, and so do cookies with a time. */
   restart(): void {
     const kept = this.jar.cookies().filter(({ expires }) => expires !== -1);

@@ -215,6 +215,31 @@ describe("list", () => {
     assertEquals(lines.length, 1);
   });
 
+  it("prints whether a session is bound to a device, and never to which", async () => {
+    const seed = "s1".repeat(11);
+    const key = `E${"k1".repeat(43)}`;
+    const store = new Store(
+      { principal: "ada", binding: `${seed}.k0.k9.${key}` },
+      { principal: "ada", binding: `${seed}.k0` },
+      { principal: "ada" },
+    );
+    for (const who of [[], ["ada"]]) {
+      const table = await store.cli("list", ...who);
+      const bound = table.lines.map((line) => line.slice(70, 75).trim());
+      assertEquals(bound, ["bound", "yes", "no", "no"]);
+      const json = parsed(await store.cli("list", ...who, "--json"));
+      assertEquals(json.map((line) => line["isDeviceBound"]), [
+        true,
+        false,
+        false,
+      ]);
+      assertFalse(/s1s1|k1k1/.test(table.lines.join() + JSON.stringify(json)));
+    }
+    const { lines } = await store.cli("show", makeId(0), "--json");
+    assertEquals(JSON.parse(lines[0] ?? "").isDeviceBound, true);
+    assertFalse(/s1s1|k1k1/.test(lines.join()));
+  });
+
   it("prints id, principal, label and times as JSON", async () => {
     const record = makeRecord({
       now: Date.now(),
@@ -226,7 +251,13 @@ describe("list", () => {
     const outcome = await new Store(record).cli("list", "--json");
     const times = { createdAt, accessedAt, expiresAt };
     assertEquals(parsed(outcome), [
-      { id: makeId(0), principal: "ada", label: "Laptop", ...times },
+      {
+        id: makeId(0),
+        principal: "ada",
+        label: "Laptop",
+        isDeviceBound: false,
+        ...times,
+      },
     ]);
   });
 
