@@ -274,6 +274,7 @@ describe("the layers", () => {
       /\bgateway\s*\.\s*(?:create|update|destroy)\(/.test(readText(file))
     );
     assertEquals(callers.sort(), [
+      "core/device/endpoint.ts",
       "core/manager.ts",
       "core/request/atomic_update.ts",
       "core/request/carry_out.ts",
