@@ -15,6 +15,9 @@
  *   context.get(sessionContext).update("visits", (n = 0) => n + 1);
  * ```
  *
+ * A path without a route runs no middleware. With the manager's option
+ * `deviceBound`, make a route for its path, whose action is never reached.
+ *
  * @module
  */
 import type { Manager } from "../core/manager.ts";

@@ -60,6 +60,8 @@ function buildOf(app: App): ServerBuild {
     add(path, loader);
   }
   add(NESTED.prefix, () => null);
+  // Without a route there would be no middleware to answer there.
+  add("/device-bound-session", () => null);
   add(NESTED.path, ({ context, request }) => {
     context.get(sessionContext).set("name", parameter(request.url, "name"));
     return new Response("nested");

@@ -16,6 +16,7 @@ import { SessionContext } from "../../adapters/context.ts";
 import { DEFAULT_RENEW_INTERVAL, Manager, type Provider } from "../../mod.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
 import { type Call, failCall, later, noteCalls } from "../_providers.ts";
+import { DeviceSigner } from "../_device_proofs.ts";
 import type { LocalServer } from "../_server.ts";
 import { Client, type Page, sessionCookiesOf } from "./_client.ts";
 import { type App, type Data, Gate, OWN_COOKIES } from "./_routes.ts";
@@ -249,6 +250,45 @@ const CHECKS = {
     assertEquals(await client.read("/read"), { name: "Ada" });
   },
 
+  "a device's key is registered and proved, at a path that no route knows":
+    async (running) => {
+      const client = running.client();
+      const path = "/device-bound-session";
+      const post = (headers: Readonly<Record<string, string>>) =>
+        client.open(path, { method: "POST", headers });
+      const signIn = { method: "POST" };
+      const { headers } = await client.open("/sign-in?user=ada", signIn);
+      const offer = headers.get("secure-session-registration") ?? "";
+      const [, challenge = ""] = /;challenge="([^"]*)"/.exec(offer) ?? [];
+      const signer = new DeviceSigner();
+      const registered = await post({
+        "secure-session-response": signer.register(challenge),
+      });
+      assertEquals(registered.status, 200);
+      const { session_identifier: id, credentials } = JSON.parse(
+        registered.text,
+      );
+      const [{ name }] = credentials;
+      assertEquals(client.names, ["__Host-id", name]);
+      await client.read("/read");
+      const asked = registered.headers.get("secure-session-challenge") ?? "";
+      const proved = await post({
+        "sec-secure-session-id": `"${id}"`,
+        "secure-session-response": signer.refresh(asked.split('"')[1] ?? ""),
+      });
+      assertEquals(proved.status, 200);
+      const again = await post({ "sec-secure-session-id": id });
+      assertEquals(again.status, 403);
+      assertMatch(again.headers.get("secure-session-challenge") ?? "", /;id="/);
+      assertMatch(again.headers.get("cache-control") ?? "", /no-store/);
+      // A copy of the session cookie alone is worth nothing from now on.
+      running.advance(31);
+      assertEquals(await client.read("/read"), { principal: "ada" });
+      const copy = running.client();
+      copy.cookie = client.cookie;
+      assertEquals(await copy.read("/read"), {});
+    },
+
   "a WebSocket of another site's page is refused": async (running) => {
     const client = await writer(running);
     const origin = "https://evil.example";
@@ -408,7 +448,11 @@ async function run(framework: Framework, mounts: 1 | 2 = 1): Promise<Running> {
   const calls = noteCalls(store);
   let passed = 0;
   const now = () => Date.now() + passed;
-  const manager = new Manager<Data>({ provider: later(store), now });
+  const manager = new Manager<Data>({
+    provider: later(store),
+    deviceBound: {},
+    now,
+  });
   const app = {
     manager,
     context: new SessionContext<Data>(),
