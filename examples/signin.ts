@@ -3,18 +3,26 @@
  * in, on pages that need no script.
  *
  * Run it with `deno serve --allow-env examples/signin.ts` or
- * `bun examples/signin.ts`, and open http://localhost:8000/ in two browsers. Sessions are kept in memory, or where
- * `SESSION_STORE` says: see `store.ts`.
+ * `bun examples/signin.ts`, and open http://localhost:8000/ in two browsers.
+ * Sessions are kept in memory, or where `SESSION_STORE` says: see `store.ts`.
+ * With `SESSION_DEVICE_BOUND=1` they are bound to the device, in browsers that
+ * can, and by HTTPS.
  *
  * @module
  */
 import { Manager, type Session, type SessionInfo } from "@cloakroom/session";
+import process from "node:process";
 import { openStore } from "./store.ts";
 
 type Data = { message: string };
 type Visit = Session<Data>;
 
-const manager = new Manager<Data>({ provider: await openStore() });
+const isDeviceBound = process.env.SESSION_DEVICE_BOUND === "1";
+
+const manager = new Manager<Data>({
+  provider: await openStore(),
+  deviceBound: isDeviceBound ? {} : undefined,
+});
 
 /** What the forms do. */
 const ACTIONS = new Map([
@@ -58,7 +66,13 @@ async function showHome(session: Visit) {
   const token = session.formToken();
   const { principal, authenticatedAt } = session;
   if (principal === undefined || authenticatedAt === undefined) {
-    return page(message, signInForm(token));
+    // The browser may have been kept from proving its device: by trying again,
+    // it comes back in.
+    const again = session.isUnproven
+      ? `<p>This device could not be proved. <a href="/">Try again</a>,
+         or sign in.</p>`
+      : "";
+    return page(message, again + signInForm(token));
   }
   const devices = await manager.list(principal, { current: session });
   const greeting = `
@@ -148,6 +162,7 @@ function deviceList(devices: SessionInfo[], token: string) {
 
 function deviceItem(device: SessionInfo, token: string) {
   const { id, isCurrent, createdAt, authenticatedAt, accessedAt } = device;
+  const bound = device.isDeviceBound ? "<br>Bound to a key of its own" : "";
   const name = escapeHtml(device.label ?? "A device");
   const button = `
       <button class="quiet" name="id" value="${id}"
@@ -156,7 +171,7 @@ function deviceItem(device: SessionInfo, token: string) {
   <li>
     <p><b>${name}</b><br>
       <small>Signed in ${time(authenticatedAt ?? createdAt)}<br>
-      Last seen ${isCurrent ? "now" : time(accessedAt)}</small></p>
+      Last seen ${isCurrent ? "now" : time(accessedAt)}${bound}</small></p>
     ${
     isCurrent
       ? "<em>This device</em>"

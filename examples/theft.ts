@@ -2,15 +2,21 @@
  * A stolen cookie on one page: how it is copied, used, found out, and dead.
  *
  * Run it with `deno serve examples/theft.ts` or `bun examples/theft.ts`, and
- * open http://localhost:8000/. Each visit plays both stories anew: requests to a
- * manager whose clock jumps from one step to the next.
+ * open http://localhost:8000/. Each visit plays the stories anew: requests to a
+ * manager whose clock jumps from one step to the next. In the second act the
+ * session is bound to Ada's device.
  *
  * @module
  */
-import { Manager, type Session, type SessionEvent } from "@cloakroom/session";
+import {
+  Manager,
+  type ManagerOptions,
+  type Session,
+  type SessionEvent,
+} from "@cloakroom/session";
 
 type Person = "Ada" | "Mallory";
-type Deed = "sign in" | "copy" | "open";
+type Deed = "sign in" | "copy" | "open" | "register" | "prove";
 
 /** The first is when it happens, in seconds from the start. */
 type Step = readonly [at: number, who: Person, does: Deed, text: string];
@@ -67,6 +73,23 @@ const MALLORY_FIRST: readonly Step[] = [
   [1010, "Ada", "open", "goes on, in a session that nobody shares."],
 ];
 
+const BOUND: readonly Step[] = [
+  [0, "Ada", "sign in", "signs in, and is offered to register a key."],
+  [1, "Ada", "register", "has a browser that does: it gets a second cookie."],
+  [5, "Ada", "open", "uses it. In 30 seconds nobody gets in without it."],
+  [60, "Mallory", "copy", "copies both cookies, say from a stolen backup."],
+  [90, "Mallory", "open", "is in: so far, two equal copies look like one."],
+  [600, "Ada", "prove", "has a browser that proves its key, unasked."],
+  [605, "Ada", "open", "is in, and notices nothing of all this."],
+  [629, "Mallory", "open", "is in for the last time."],
+  [630, "Mallory", "open", "is out: the copy has run out, and has no key."],
+  [1200, "Ada", "prove", "has a browser that goes on doing so."],
+  [1205, "Ada", "open", "is still in, in the session that she began."],
+];
+
+/** Where Ada's browser posts its key and its proofs. */
+const PATH = "/device-bound-session";
+
 export default {
   hostname: "localhost",
   port: 8000,
@@ -76,13 +99,20 @@ export default {
     }
     return page(
       story("When Ada comes back first", await play(ADA_FIRST)) +
-        story("When the thief comes back first", await play(MALLORY_FIRST)),
+        story("When the thief comes back first", await play(MALLORY_FIRST)) +
+        story(
+          "When the session is bound to Ada’s device",
+          await play(BOUND, { deviceBound: {} }),
+        ),
     );
   },
 };
 
 /** Plays a story against a manager of its own. */
-async function play(steps: readonly Step[]): Promise<Scene[]> {
+async function play(
+  steps: readonly Step[],
+  options: ManagerOptions = {},
+): Promise<Scene[]> {
   let seconds = 0;
   const events: SessionEvent[] = [];
   await using manager = new Manager({
@@ -91,8 +121,10 @@ async function play(steps: readonly Step[]): Promise<Scene[]> {
     now: () => seconds * 1000,
     gcInterval: 0,
     onEvent: (event) => events.push(event),
+    ...options,
   });
   const site = manager.handle(account);
+  const key = await makeKey();
   const held = new Map<Person, string>();
   const cookies = new Set<string>();
   const scenes: Scene[] = [];
@@ -100,6 +132,7 @@ async function play(steps: readonly Step[]): Promise<Scene[]> {
     seconds = step[0];
     const result = step[2] === "copy" ? copy(held) : await send(step, {
       site,
+      key,
       cookie: held.get(step[1]),
     });
     if (result.got !== undefined) {
@@ -131,19 +164,86 @@ function copy(held: ReadonlyMap<Person, string>) {
 }
 
 /** Sends what a browser would send. */
-async function send([, , does]: Step, { site, cookie }: {
+async function send([, , does]: Step, { site, key, cookie }: {
   readonly site: (request: Request) => Promise<Response>;
+  readonly key: Key;
   readonly cookie: string | undefined;
 }) {
-  const response = await site(
-    new Request("https://example.org/", {
-      method: does === "sign in" ? "POST" : "GET",
-      headers: cookie === undefined ? {} : { cookie },
-    }),
+  const isForDevice = does === "register" || does === "prove";
+  const headers = new Headers(isForDevice ? await key.sign(does) : {});
+  if (cookie !== undefined) headers.set("cookie", cookie);
+  const url = `https://example.org${isForDevice ? PATH : "/"}`;
+  const method = does === "open" ? "GET" : "POST";
+  const response = await site(new Request(url, { method, headers }));
+  key.challenge(response);
+  const got = withCookies(cookie, response);
+  const text = await response.text();
+  return { sent: cookie, got, saw: isForDevice ? undefined : text };
+}
+
+/** The header `Cookie` from now on, if an answer changes it. */
+function withCookies(cookie: string | undefined, response: Response) {
+  const pairs = response.headers.getSetCookie()
+    .filter((line) => !line.includes("Max-Age=0"))
+    .map((line) => line.split(";")[0] as string);
+  if (pairs.length === 0) return undefined;
+  const names = pairs.map((pair) => pair.slice(0, pair.indexOf("=") + 1));
+  const kept = (cookie?.split("; ") ?? [])
+    .filter((pair) => !names.some((name) => pair.startsWith(name)));
+  return [...kept, ...pairs].join("; ");
+}
+
+/** What Ada's browser signs with a key that never leaves her machine. */
+interface Key {
+  /** Remembers what the server wants to have signed next. */
+  challenge(response: Response): void;
+  /** The headers of a request that registers or proves it. */
+  sign(what: "register" | "prove"): Promise<Record<string, string>>;
+}
+
+async function makeKey(): Promise<Key> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const pair = await crypto.subtle.generateKey(algorithm, true, ["sign"]);
+  const { kty, crv, x, y } = await crypto.subtle.exportKey(
+    "jwk",
+    pair.publicKey,
   );
-  const [setCookie] = response.headers.getSetCookie();
-  const got = setCookie?.split(";")[0];
-  return { sent: cookie, got, saw: await response.text() };
+  let challenge = "";
+  return {
+    challenge({ headers }) {
+      const offer = headers.get("secure-session-registration");
+      const next = headers.get("secure-session-challenge");
+      const found = /challenge="([^"]+)"/.exec(offer ?? "") ??
+        /^"([^"]+)"/.exec(next ?? "");
+      challenge = found?.[1] ?? challenge;
+    },
+    async sign(what) {
+      const isNew = what === "register";
+      const jwk = isNew ? { jwk: { kty, crv, x, y } } : {};
+      const head = encode(
+        JSON.stringify({ alg: "ES256", typ: "dbsc+jwt", ...jwk }),
+      );
+      const signed = `${head}.${encode(JSON.stringify({ jti: challenge }))}`;
+      const signature = await crypto.subtle.sign(
+        algorithm,
+        pair.privateKey,
+        new TextEncoder().encode(signed),
+      );
+      const bytes = String.fromCharCode(...new Uint8Array(signature));
+      const proof = `${signed}.${encode(bytes)}`;
+      const [id = ""] = challenge.split(".");
+      return {
+        "secure-session-response": proof,
+        ...(isNew ? {} : { "sec-secure-session-id": id }),
+      };
+    },
+  };
+}
+
+/** In base64url. */
+function encode(binary: string) {
+  return btoa(binary)
+    .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 function story(title: string, scenes: readonly Scene[]) {
@@ -195,7 +295,7 @@ function ticket(
   { cookies, live }: Scene,
 ) {
   const number = cookies.indexOf(cookie) + 1;
-  const token = cookie.split("=")[1] ?? "";
+  const [token = ""] = cookie.split("=")[1]?.split(";") ?? [];
   const isLive = live.includes(token.slice(0, 24));
   const state = isLive ? (cookie === cookies.at(-1) ? "" : "replaced") : "dead";
   return `<span class="ticket c${number} ${state}">cookie ${number}
@@ -209,14 +309,22 @@ function eventText(event: SessionEvent) {
 }
 
 function outcome(scenes: readonly Scene[]) {
+  const isBound = scenes.some(({ step }) => step[2] === "register");
   const copied = scenes.find(({ step }) => step[2] === "copy");
   const found = scenes.find(isFoundOut);
-  const seconds = (found?.step[0] ?? NaN) - (copied?.step[0] ?? NaN);
-  return `From copy to discovery: ${clock(seconds)}.`;
+  const from = isBound ? 0 : copied?.step[0] ?? NaN;
+  const seconds = (found?.step[0] ?? NaN) - from;
+  return isBound
+    ? `From Ada’s last proof to the end of the copy: ${clock(seconds)}.
+       Her session goes on.`
+    : `From copy to discovery: ${clock(seconds)}.`;
 }
 
 function isFoundOut({ events }: Scene) {
-  return events.some(({ type }) => type === "reused");
+  return events.some((event) =>
+    event.type === "reused" ||
+    (event.type === "refused" && event.reason === "unproven")
+  );
 }
 
 /** Minutes and seconds. */
@@ -266,6 +374,10 @@ function page(content: string) {
   gives the copy away. Each cookie is the session’s id, which stays, and a secret,
   which changes; here you see four characters of each. All of it is
   played anew for this page, by a manager whose clock jumps.</p>
+<p>In the last story the manager has <code>deviceBound: {}</code>, and Ada a
+  browser that can keep a key in her machine. A number stands for both cookies
+  then: the one that says which session it is, and the one that says that it is
+  her device, for ten and a half minutes after each proof.</p>
 ${content}
 <h2>What this does not do</h2>
 <p>Until then the thief can do what Ada can: ask for the password again before

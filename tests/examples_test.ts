@@ -1,3 +1,4 @@
+import process from "node:process";
 import { describe, it } from "node:test";
 import {
   assert,
@@ -402,6 +403,26 @@ describe("sign-in example, signing out", () => {
   });
 });
 
+describe("sign-in example, with SESSION_DEVICE_BOUND", () => {
+  it("offers the browser to register a key at sign-in, and else does not", async () => {
+    const offers: boolean[] = [];
+    for (const isOn of ["1", ""]) {
+      process.env.SESSION_DEVICE_BOUND = isOn;
+      // Another address is another module.
+      const { default: program } = await import(
+        `../examples/signin.ts?bound=${isOn}`
+      );
+      const browser = new Browser(program.fetch);
+      await browser.open();
+      const fields = { name: "ada", password: "engine" };
+      const answer = await browser.post("/sign-in", fields);
+      offers.push(answer.headers.has("secure-session-registration"));
+    }
+    delete process.env.SESSION_DEVICE_BOUND;
+    assertEquals(offers, [true, false]);
+  });
+});
+
 describe("sign-in example, other requests", () => {
   it("an unknown address is not found", async () => {
     const response = await new Browser(signin.fetch).send("/constructor");
@@ -469,8 +490,12 @@ async function readTheft(): Promise<string> {
   return await response.text();
 }
 
-/** The rows of both stories. */
+/** The rows of the first act, of which there are two stories. */
 async function readStories(): Promise<Row[][]> {
+  return (await readAllStories()).slice(0, 2);
+}
+
+async function readAllStories(): Promise<Row[][]> {
   const stories = (await readTheft()).split("<tbody>").slice(1);
   return stories.map((story) =>
     story.split("</table>")[0]?.split("<tr").slice(1).map(readRow) ?? []
@@ -491,6 +516,36 @@ function around(rows: readonly Row[]) {
   assert(at !== -1);
   return { before: rows.slice(0, at), after: rows.slice(at + 1) };
 }
+
+describe("theft example, with a bound session", () => {
+  it("shows the thief out at 630 seconds, and the owner in until the end", async () => {
+    const [, , rows = [], ...others] = await readAllStories();
+    assertEquals(others, []);
+    const seen = rows.flatMap(({ at, owner, thief }) => {
+      const [, said] = /sees (\S+)/.exec(owner + thief) ?? [];
+      return said === undefined
+        ? []
+        : [`${at} ${owner.includes("sees") ? "Ada" : "Mallory"} ${said}`];
+    });
+    assertEquals(seen, [
+      "0:00 Ada Welcome,",
+      "0:05 Ada Welcome,",
+      "1:30 Mallory Welcome,",
+      "10:05 Ada Welcome,",
+      "10:29 Mallory Welcome,",
+      "10:30 Mallory Please",
+      "20:05 Ada Welcome,",
+    ]);
+    const events = rows.map(({ server }) => server);
+    assertEquals(events.filter((event) => event !== "–"), [
+      "created signed-in",
+      "bound",
+      "proved",
+      "refused unproven",
+      "proved",
+    ]);
+  });
+});
 
 describe("theft example", () => {
   it("the copy works like the cookie until it is found out", async () => {
