@@ -12,6 +12,7 @@ import {
   MALFORMED_REGISTRATIONS,
 } from "./_malformed_proofs.ts";
 import { inheritingAtOnce } from "./_pollution.ts";
+import { rsaForgeries, rsaSignature } from "./_rsa_forgeries.ts";
 
 const rsaDevice = new DeviceSigner("RS256");
 
@@ -30,6 +31,11 @@ const OTHERS = ["A", "Q", "g", "_"];
 function isTaken(value: string, kind: ProofKind): boolean {
   const proof = readProof(value, kind);
   return proof !== undefined && isSignedBy(proof, proof.key ?? device.key);
+}
+
+function isSignedByRsa(signed: string, signature: string): boolean {
+  const proof = { algorithm: "RS256", signed, signature } as const;
+  return isSignedBy(proof, rsaDevice.key);
 }
 
 /** A registration of an RSA key of this many bits, which nobody has. */
@@ -69,6 +75,11 @@ describe("a proof", () => {
     for (const proof of LARGE_RSA.proofs) {
       assert(isTaken(proof, "registration"));
     }
+  });
+
+  it("is taken by an RSA key whose padding is made by hand", () => {
+    const signature = rsaSignature("a text", rsaDevice.privateJwk);
+    assert(isSignedByRsa("a text", signature));
   });
 
   it("is refused for an RSA key below 2048 and above 4096 bits", () => {
@@ -176,6 +187,13 @@ describe("a proof", () => {
       isTaken(device.make({ header, payload }), "refresh");
     }
   });
+});
+
+describe("a proof by an RSA key is refused with", () => {
+  const forgeries = rsaForgeries("a text", rsaDevice.privateJwk);
+  for (const [wrong, signature] of Object.entries(forgeries)) {
+    it(wrong, () => assertFalse(isSignedByRsa("a text", signature)));
+  }
 });
 
 describe("a proof for a key that is registered is refused with", () => {
