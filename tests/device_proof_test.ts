@@ -120,6 +120,14 @@ describe("a proof", () => {
     assertEquals(others.filter((key) => isSignedBy(proof, key)), []);
   });
 
+  it("is not taken for its key less a last byte of zero", () => {
+    let signer = device;
+    while (!/[AQgw]A$/.test(signer.key)) signer = new DeviceSigner();
+    const proof = readProof(signer.refresh(CHALLENGE), "refresh");
+    assert(proof !== undefined && isSignedBy(proof, signer.key));
+    assertFalse(isSignedBy(proof, signer.key.slice(0, -1)));
+  });
+
   it("is not taken with any one character changed, gone or doubled", () => {
     const proof = device.refresh(CHALLENGE);
     const taken: string[] = [];

@@ -151,8 +151,9 @@ function toJwk(key: DeviceKey): Jwk | undefined {
   }
   const x = numbers.slice(0, COORDINATE_LENGTH);
   const y = numbers.slice(COORDINATE_LENGTH);
-  const isPoint = key.startsWith("E") && decode(x) !== undefined &&
-    decode(y) !== undefined;
+  // Some runtimes read too short a number as if zeros came after it.
+  const isPoint = key.startsWith("E") && isCoordinate(y) &&
+    decode(x) !== undefined && decode(y) !== undefined;
   return isPoint ? { alg: "ES256", kty: "EC", crv: "P-256", x, y } : undefined;
 }
 
