@@ -97,7 +97,13 @@ export async function startProfile(
 function launchOptions(
   { certificate, features = [] }: ChromiumOptions,
 ): LaunchOptions {
-  const args = ["--no-sandbox", "--host-resolver-rules=MAP *.test 127.0.0.1"];
+  const args = [
+    "--no-sandbox",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+    // A process for each site and page would take most of the time.
+    "--disable-site-isolation-trials",
+    "--renderer-process-limit=1",
+  ];
   if (certificate !== undefined) {
     args.push(
       `--ignore-certificate-errors-spki-list=${certificate.digest}`,

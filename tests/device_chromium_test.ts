@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import {
   type Browser,
+  type BrowserContext,
   type Certificate,
   makeCertificate,
   missing,
@@ -40,6 +41,7 @@ const AT_HOME = { isDeviceBound: true, isUnproven: false, refusal: null };
 describe("in Chromium a session", () => {
   let certificate: Certificate;
   let browser: Browser;
+  let context: BrowserContext;
   let sites: DeviceSites;
 
   before(async () => {
@@ -47,10 +49,11 @@ describe("in Chromium a session", () => {
     certificate = makeCertificate();
     sites = await DeviceSites.start(certificate);
     browser = await startChromium({ certificate, features: FEATURES });
+    context = await browser.newContext();
   });
 
   afterEach(async () => {
-    for (const context of browser?.contexts() ?? []) await context.close();
+    for (const page of context?.pages() ?? []) await page.close();
   });
 
   after(async () => {
@@ -58,9 +61,9 @@ describe("in Chromium a session", () => {
     await sites?.stop();
   });
 
-  /** A page of a browser that has not been anywhere. */
+  /** A page of a browser that has not been on the site: each has one test. */
   async function newPage(): Promise<Page> {
-    return await (await browser.newContext()).newPage();
+    return await context.newPage();
   }
 
   /** A user who is signed in, on a device that is bound and was seen since. */
@@ -122,8 +125,7 @@ describe("in Chromium a session", () => {
 
   it("is proved once for four tabs", skip, async () => {
     const [page, site] = await atHome("tabs");
-    const context = page.context();
-    const more = await Promise.all([1, 2, 3].map(() => context.newPage()));
+    const more = await Promise.all([1, 2, 3].map(newPage));
     await expire(page, site);
     const saw = await Promise.all([page, ...more].map((tab) => see(tab, site)));
     for (const seen of saw) assertSeen(seen);
@@ -142,7 +144,7 @@ describe("in Chromium a session", () => {
   it("is open to a copy until the bound, and not after", skip, async () => {
     const [page, site] = await atHome("copied");
     const cookies = await page.context().cookies(site.url);
-    const profile = await newPage();
+    const profile = await (await browser.newContext()).newPage();
     await profile.context().addCookies(cookies);
     const header = cookies.map(({ name, value }) => `${name}=${value}`)
       .join("; ");
@@ -320,12 +322,11 @@ describe("in Chromium a session", () => {
 
   it("is signed in again if the answer to that was lost", skip, async () => {
     const site = sites.open("answer");
-    const context = await browser.newContext();
-    const lost = await context.newPage();
+    const lost = await newPage();
     site.fail("page", "lost");
     await assertRejects(() => lost.goto(`${site.url}/callback`), Error);
     site.heal();
-    const page = await context.newPage();
+    const page = await newPage();
     await signIn(page, site);
     assertSeen(await see(page, site));
   });
