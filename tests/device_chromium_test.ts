@@ -275,20 +275,20 @@ describe("in Chromium a session", () => {
     });
   }
 
-  it("goes on unbound if its key cannot be stored", skip, async () => {
-    const site = sites.open("registration-unavailable");
-    site.fail("registration", "unavailable");
-    const page = await newPage();
-    await submitForm(page, site);
-    await site.untilPosted("registration");
-    site.heal();
-    for (const wait of [0, LIFETIME]) {
-      site.clock.advance(wait);
-      const seen = await see(page, site);
-      assertSeen({ ...seen, isDeviceBound: true });
-      assertEquals(seen.isDeviceBound, false);
-    }
-  });
+  for (const fault of ["dropped", "lost", "unavailable"] as const) {
+    it(`goes on unbound if its key is ${fault} for good`, skip, async () => {
+      const site = sites.open(`never-${fault}`);
+      site.fail("registration", fault);
+      const page = await newPage();
+      await submitForm(page, site);
+      await site.untilPosted("registration");
+      for (const wait of [0, LIFETIME]) {
+        site.clock.advance(wait);
+        const { user, isUnproven } = await see(page, site);
+        assertEquals({ user, isUnproven }, { user: "ada", isUnproven: false });
+      }
+    });
+  }
 
   const outages = [
     ["dropped", "unreachable"],
