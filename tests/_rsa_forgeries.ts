@@ -5,7 +5,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { createHash, type JsonWebKey } from "node:crypto";
+import { createHash } from "node:crypto";
 
 /** What stands before a digest: its algorithm in DER (RFC 8017 §9.2). */
 const SHA256 = "3031300d060960864801650304020105000420";

@@ -6,7 +6,11 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type CookieOptions, resolveCookie } from "../core/carriage/cookie.ts";
 import type { HostCookieOptions } from "../core/carriage/cookie_by_host.ts";
-import { type AllOptions, resolveOptions } from "../core/options.ts";
+import {
+  type AllOptions,
+  type DeviceBoundOptions,
+  resolveOptions,
+} from "../core/options.ts";
 import { Manager, Session, type SessionErrorCode } from "../mod.ts";
 import { resolveBounds } from "../providers/memory/bounds.ts";
 
@@ -97,6 +101,7 @@ const OPTIONS = {
   maxSessions: 1,
   onMaxSessions: 1,
   bearer: 1,
+  deviceBound: 1,
   crossOriginProtection: 1,
   trustedOrigins: 1,
   fingerprint: 1,
@@ -123,6 +128,12 @@ const COOKIE_OPTIONS = {
   persistent: 1,
   scope: 1,
 } satisfies Record<keyof HostCookieOptions, 1>;
+
+const DEVICE_OPTIONS = {
+  mode: 1,
+  path: 1,
+  interval: 1,
+} satisfies Record<keyof DeviceBoundOptions, 1>;
 
 const CODES = {
   "closed": 1,
@@ -155,6 +166,7 @@ describe("the reference", () => {
     const expected = new Set([
       ...Object.keys(OPTIONS),
       ...Object.keys(COOKIE_OPTIONS).map((name) => `cookie.${name}`),
+      ...Object.keys(DEVICE_OPTIONS).map((name) => `deviceBound.${name}`),
     ]);
     assertEquals(shown, expected);
   });

@@ -14,6 +14,8 @@ const REFUSED: Readonly<Record<RefusalReason, string | undefined>> = {
   fingerprint: LOST,
   "rolled-back": LOST,
   ambiguous: LOST,
+  unproven: LOST,
+  unbound: LOST,
   // The browser has a newer cookie already, and shows it next time.
   superseded: undefined,
 };
