@@ -34,6 +34,7 @@ interface Traffic {
  */
 export function managerCases(size: number): BenchCase[] {
   const stage = new Stage(() => Desk.open(size));
+  const bound = new Stage(() => Desk.open(size, true));
   const task = { group: "request", column: sizeName(size), operations: CALLS };
   return compare(task, [
     trafficCase(
@@ -52,6 +53,11 @@ export function managerCases(size: number): BenchCase[] {
     ),
     // Last, because it makes everybody older.
     newcomerCase(stage, "ours: start and commit, renewal", RENEWAL_AGE, read),
+    trafficCase(
+      bound,
+      "ours: start and commit, one read, bound to a device",
+      (desk) => desk.visits(startAndCommit(desk.manager, read)),
+    ),
   ]);
 }
 
@@ -143,9 +149,10 @@ class Desk {
     this.#strangers = new Arrivals(site, NO_SESSION);
   }
 
-  static async open(size: number): Promise<Desk> {
-    const site = new Site();
-    return new Desk(site, await site.signUp(size));
+  static async open(size: number, isBound = false): Promise<Desk> {
+    const site = new Site(isBound);
+    const cookies = await site.signUp(size);
+    return new Desk(site, isBound ? site.bind(cookies) : cookies);
   }
 
   get manager(): Manager<Visitor> {

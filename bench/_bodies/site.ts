@@ -1,3 +1,9 @@
+import {
+  bindingText,
+  boundName,
+  boundValue,
+  newBinding,
+} from "../../core/device/binding.ts";
 import { ID_LENGTH } from "../../core/secret/token.ts";
 import { Manager } from "../../mod.ts";
 import { MemoryProvider } from "../../providers/memory.ts";
@@ -18,9 +24,11 @@ export class Site {
   readonly manager: Manager<Visitor>;
   #now = START;
 
-  constructor() {
+  /** @param isBound Whether its sessions are bound to devices. */
+  constructor(isBound = false) {
     this.manager = new Manager<Visitor>({
       provider: this.#provider,
+      deviceBound: isBound ? {} : undefined,
       gcInterval: 0,
       idleTimeout: IDLE_TIMEOUT,
       absoluteTimeout: IDLE_TIMEOUT,
@@ -53,6 +61,21 @@ export class Site {
     return cookies;
   }
 
+  /** Binds sessions, and answers what their browsers send from then on. */
+  bind(cookies: readonly string[]): string[] {
+    const seed = { ...newBinding(this.#now), from: this.#now, key: KEY };
+    return cookies.map((cookie) => {
+      const start = cookie.indexOf(COOKIE) + COOKIE.length;
+      const id = cookie.slice(start, start + ID_LENGTH);
+      const change = { binding: bindingText(seed) };
+      const result = this.#provider.update(id, change, {}, this.#now);
+      expect(result === "done", "binding a session");
+      const deadline = this.#now + IDLE_TIMEOUT * 1000;
+      const value = boundValue(seed, id, deadline);
+      return `${cookie}; ${boundName("__Host-id", id)}=${value}`;
+    });
+  }
+
   /**
    * Removes the sessions that responses handed out cookies of.
    *
@@ -68,6 +91,11 @@ export class Site {
     }
   }
 }
+
+const COOKIE = "__Host-id=";
+
+/** As long as one on P-256, which is all that a page request knows of it. */
+const KEY = `E${"k".repeat(86)}`;
 
 function cookieOf(response: Response): string {
   const header = response.headers.get("set-cookie") ?? "";
