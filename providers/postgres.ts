@@ -80,6 +80,8 @@ import type {
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
+import { addressOf, checkGivenOnce } from "../core/store/address.ts";
+import { escaped } from "../core/store/sql_row.ts";
 import { inTurns } from "../core/store/turns.ts";
 import {
   checkClient,
@@ -89,13 +91,12 @@ import {
 } from "./postgres/client.ts";
 import { Connection } from "./postgres/connection.ts";
 import {
-  addressOf,
   checkPrepare,
   OPTION_NAMES,
+  optionsIn,
   type PostgresProviderOptions,
 } from "./postgres/options.ts";
 import {
-  escaped,
   idOf,
   keyOf,
   SESSION,
@@ -109,7 +110,7 @@ import {
   endOf,
   endsOf,
   insertionOf,
-  liveSql,
+  isLiveSql,
   MOST_COLLECTED,
   MOST_ENDED,
   MOST_REMOVED,
@@ -182,17 +183,12 @@ export class PostgresProvider implements Provider {
   ) {
     const given = ownOptions("create PostgresProvider", options, OPTION_NAMES);
     const address = typeof client === "string" || client instanceof URL
-      ? addressOf(client)
+      ? addressOf("PostgresProvider", client, OPTION_NAMES)
       : undefined;
-    for (const name of Object.keys(address?.options ?? {})) {
-      if (given[name as keyof PostgresProviderOptions] === undefined) continue;
-      throw new TypeError(
-        `Cannot create PostgresProvider: ${name} is given twice, in the URL and as an option`,
-      );
-    }
+    if (address) checkGivenOnce("PostgresProvider", given, address);
     const { table = DEFAULT_TABLE, prepare = true } = ownOf({
       ...given,
-      ...address?.options,
+      ...optionsIn(address?.options ?? {}),
     });
     this.#table = quoted(table);
     this.#open = address && (() => openBuiltIn(address.url, prepare));
@@ -228,7 +224,7 @@ export class PostgresProvider implements Provider {
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const [answer] = await this.#run({
       answer: `SELECT ${SESSION} FROM ${this.#table} AS kept
-WHERE id = $1 AND ${liveSql("$2")}`,
+WHERE id = $1 AND ${isLiveSql("$2")}`,
       values: [escaped(id), now],
     });
     return answer === undefined ? undefined : toSession(answer).record;
@@ -318,7 +314,7 @@ WHERE id = $1 AND ${liveSql("$2")}`,
   async list(principal: string, now: number): Promise<SessionList> {
     const answers = await this.#run({
       answer: `SELECT ${SUMMARY} FROM ${this.#table} AS kept
-WHERE principal = $1 AND ${liveSql("$2")}`,
+WHERE principal = $1 AND ${isLiveSql("$2")}`,
       values: [escaped(principal), now],
     });
     const sessions: SessionSummary[] = [];
@@ -350,7 +346,7 @@ WHERE principal = $1 AND ${liveSql("$2")}`,
   ): Promise<ScanPage> {
     const answers = await this.#run({
       answer: `SELECT ${SESSION} FROM ${this.#table} AS kept
-WHERE id > $1 AND ${liveSql("$2")} ORDER BY id LIMIT $3`,
+WHERE id > $1 AND ${isLiveSql("$2")} ORDER BY id LIMIT $3`,
       values: [cursor ?? "", now, limit],
     });
     const sessions: StoredSession[] = [];

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { describe, it } from "node:test";
 import { fromJsonKey, toJsonKey } from "../core/value/json_key.ts";
 import { toRecord as toNewRecord } from "../core/store/record.ts";
+import { encodeData, escaped } from "../core/store/sql_row.ts";
 import type { StoredData } from "../core/value/types.ts";
 import * as denoKv from "../providers/deno_kv/record.ts";
 import * as postgres from "../providers/postgres/row.ts";
@@ -29,7 +30,7 @@ function throughPostgres(data: StoredData): StoredData {
     numbers.writeDoubleBE(value, index * 8);
   }
   const answer = JSON.stringify([
-    postgres.escaped(makeId(1)),
+    escaped(makeId(1)),
     numbers.toString("hex"),
     null,
     1,
@@ -38,7 +39,7 @@ function throughPostgres(data: StoredData): StoredData {
     ...Array.from({ length: 6 }, () => null),
     false,
     // What the server makes of it: keys and values, not the text.
-    JSON.parse(postgres.encodeData(data)),
+    JSON.parse(encodeData(data)),
   ]);
   return postgres.toSession(answer).record.data;
 }

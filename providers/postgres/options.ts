@@ -27,29 +27,13 @@ export const OPTION_NAMES: readonly string[] = Object.keys(
   { table: 1, prepare: 1 } satisfies Record<keyof PostgresProviderOptions, 1>,
 );
 
-/** A URL for the client, and what in it is for the provider. */
-export function addressOf(
-  given: URL | string,
-): { readonly url: URL; readonly options: PostgresProviderOptions } {
-  if (!URL.canParse(String(given))) {
-    // It may hold a password, so it is not quoted.
-    throw new TypeError("Cannot create PostgresProvider: its URL is none");
-  }
-  const url = new URL(given);
-  const options: { table?: string; prepare?: boolean } = {};
-  for (const name of OPTION_NAMES) {
-    const [value, another] = url.searchParams.getAll(name);
-    if (value === undefined) continue;
-    if (another !== undefined) {
-      throw new TypeError(
-        `Cannot create PostgresProvider: ${name} stands twice in its URL`,
-      );
-    }
-    url.searchParams.delete(name);
-    if (name === "table") options.table = value;
-    else options.prepare = flagOf(value);
-  }
-  return { url, options };
+/** Options as they stand in a URL. */
+export function optionsIn(
+  { prepare, ...options }: Readonly<Record<string, string>>,
+): PostgresProviderOptions {
+  return prepare === undefined
+    ? options
+    : { ...options, prepare: flagOf(prepare) };
 }
 
 function flagOf(text: string): boolean {

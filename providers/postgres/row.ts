@@ -1,41 +1,19 @@
 /** How a session stands in a row, and how a row is answered and read. */
 import { Buffer } from "node:buffer";
-import { decode, encode } from "../../core/value/codec.ts";
 import { SessionError } from "../../core/errors.ts";
 import type {
-  SessionChange,
   SessionRecord,
   SessionSummary,
   StoredSession,
 } from "../../core/provider.ts";
-import { parseUntil, toRecord, untilText } from "../../core/store/record.ts";
-import { fromJsonKey, toJsonKey } from "../../core/value/json_key.ts";
 import {
-  emptyObject,
-  put,
-  type StoredData,
-  type StoredValue,
-} from "../../core/value/types.ts";
-import type { PostgresParam } from "./client.ts";
-
-/**
- * A text without what Postgres cannot hold, NUL and lone surrogates: written as
- * a key in the codec's JSON, because the server answers with the keys of data in
- * JSON too. Most texts stay as they are.
- */
-export function escaped(text: string): string {
-  return toJsonKey(text);
-}
-
-function escapedIfAny(text: string | null | undefined) {
-  return typeof text === "string" ? escaped(text) : text;
-}
-
-function unescaped(text: string): string {
-  const original = fromJsonKey(text);
-  if (original === undefined) throw new TypeError("not an escaped text");
-  return original;
-}
+  type Column,
+  recordOf,
+  type StoredTimes,
+  summaryOf,
+  unescaped,
+} from "../../core/store/sql_row.ts";
+import { fromJsonKey } from "../../core/value/json_key.ts";
 
 /** The type of each column that holds something of a record. */
 export const TYPES = {
@@ -57,72 +35,7 @@ export const TYPES = {
   absolute_timeout: "double precision NOT NULL",
   persistent: "boolean NOT NULL",
   data: "jsonb NOT NULL",
-} as const;
-
-type Column = keyof typeof TYPES;
-
-/** What a change can replace as a whole. */
-type Replaceable = Exclude<
-  keyof SessionRecord,
-  "data" | "version" | "createdAt" | "accessedAt"
->;
-
-/** The columns of those fields that a record or a change gives. */
-export function columnsOf(
-  source: Partial<Pick<SessionChange, Replaceable>>,
-): { [Name in Column]?: PostgresParam } {
-  const { previous } = source;
-  const until = previous && untilText(previous.until);
-  const columns: {
-    [Key in Replaceable]: { [Name in Column]?: PostgresParam | undefined };
-  } = {
-    secretHash: { secret_hash: source.secretHash },
-    family: { family: source.family },
-    renewedAt: { renewed_at: source.renewedAt },
-    previous: {
-      previous_hash: previous && previous.secretHash,
-      previous_family: previous && previous.family,
-      previous_until: until,
-    },
-    principal: { principal: escapedIfAny(source.principal) },
-    label: { label: escapedIfAny(source.label) },
-    authenticatedAt: { authenticated_at: source.authenticatedAt },
-    fingerprint: { fingerprint: escapedIfAny(source.fingerprint) },
-    binding: { binding: escapedIfAny(source.binding) },
-    idleTimeout: { idle_timeout: source.idleTimeout },
-    absoluteTimeout: { absolute_timeout: source.absoluteTimeout },
-    persistent: { persistent: source.persistent },
-  };
-  const given = Object.values(columns)
-    .flatMap((some) => Object.entries(some))
-    .filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given);
-}
-
-/**
- * JSON of each value's text by its escaped key. The server merges by key; a
- * value is to it a text without `\u0000`, which `jsonb` would refuse, and comes
- * back to the letter.
- */
-export function encodeData(data: StoredData): string {
-  const texts: Record<string, StoredValue> = {};
-  for (const key of Object.keys(data)) {
-    put(texts, escaped(key), encode(data[key] as StoredValue));
-  }
-  return JSON.stringify(texts);
-}
-
-function decodeData(texts: unknown): StoredData {
-  if (typeof texts !== "object" || texts === null || Array.isArray(texts)) {
-    throw new TypeError("not an object");
-  }
-  const data = emptyObject();
-  for (const [key, text] of Object.entries(texts)) {
-    if (typeof text !== "string") throw new TypeError("not a text");
-    put(data, unescaped(key), decode(text));
-  }
-  return Object.freeze(data);
-}
+} as const satisfies Record<Column, string>;
 
 /** The numbers of a row, in the order in which it is answered. */
 const NUMBERS = [
@@ -181,7 +94,7 @@ type SessionRow = readonly [
 export function toSession(answer: string): StoredSession {
   const row: SessionRow = JSON.parse(answer);
   try {
-    return { id: unescaped(row[0]), record: recordOf(row) };
+    return { id: unescaped(row[0]), record: toRecord(row) };
   } catch {
     // An engine's own error quotes what it cannot parse.
     const id = idOf(answer);
@@ -216,16 +129,7 @@ export function toSummaryIfReadable(
 ): SessionSummary | undefined {
   const [id, numbers, label, binding]: SummaryRow = JSON.parse(answer);
   try {
-    const { renewedAt: _renewedAt, ...times } = timesOf(numbers);
-    const summary: {
-      [Key in keyof Required<SessionSummary>]: SessionSummary[Key];
-    } = {
-      id: unescaped(id),
-      label: textOf(label),
-      binding: textOf(binding),
-      ...times,
-    };
-    return summary;
+    return summaryOf(id, { label, binding }, timesOf(numbers).times);
   } catch {
     return undefined;
   }
@@ -243,7 +147,7 @@ export function keyOf(answer: string): string {
   return id;
 }
 
-function recordOf(row: SessionRow): SessionRecord {
+function toRecord(row: SessionRow): SessionRecord {
   const [
     _id,
     numbers,
@@ -260,24 +164,26 @@ function recordOf(row: SessionRow): SessionRecord {
     persistent,
     data,
   ] = row;
-  const fields: { [Key in keyof Required<SessionRecord>]: SessionRecord[Key] } =
-    {
-      data: decodeData(data),
-      version,
-      secretHash,
-      family,
-      previous: previousOf(previousHash, previousFamily, previousUntil),
-      principal: textOf(principal),
-      label: textOf(label),
-      fingerprint: textOf(fingerprint),
-      binding: textOf(binding),
-      persistent,
-      ...timesOf(numbers),
-    };
-  return toRecord(fields, version);
+  return recordOf({
+    version,
+    secretHash,
+    family,
+    previousHash,
+    previousFamily,
+    previousUntil,
+    principal,
+    label,
+    fingerprint,
+    binding,
+    persistent,
+    data,
+    ...timesOf(numbers),
+  });
 }
 
-function timesOf(hex: string) {
+function timesOf(
+  hex: string,
+): { readonly times: StoredTimes; readonly renewedAt: number | undefined } {
   const bytes = Buffer.from(hex, "hex");
   if (bytes.length * 2 !== NUMBERS.length * DIGITS) {
     throw new TypeError("not the numbers");
@@ -287,40 +193,17 @@ function timesOf(hex: string) {
     accessedAt,
     idleTimeout,
     absoluteTimeout,
-    signedIn,
-    renewed,
+    authenticatedAt,
+    renewedAt,
   ] = NUMBERS.map((_name, index) => bytes.readDoubleBE(index * DIGITS / 2));
-  const times = {
-    createdAt: finite(createdAt),
-    accessedAt: finite(accessedAt),
-    idleTimeout: finite(idleTimeout),
-    absoluteTimeout: finite(absoluteTimeout),
-    renewedAt: finite(renewed),
+  return {
+    times: {
+      createdAt,
+      accessedAt,
+      idleTimeout,
+      absoluteTimeout,
+      authenticatedAt,
+    },
+    renewedAt,
   };
-  const authenticatedAt = Number.isNaN(signedIn) ? undefined : finite(signedIn);
-  return { ...times, authenticatedAt };
-}
-
-function finite(value: number | undefined): number {
-  if (Number.isFinite(value)) return value as number;
-  throw new TypeError("not a number");
-}
-
-function textOf(text: string | null): string | undefined {
-  return text === null ? undefined : unescaped(text);
-}
-
-function previousOf(
-  secretHash: string | null,
-  family: string | null,
-  untilText: string | null,
-): SessionRecord["previous"] {
-  if (secretHash === null && family === null && untilText === null) {
-    return undefined;
-  }
-  const until = parseUntil(untilText ?? "");
-  if (secretHash === null || family === null || until === undefined) {
-    throw new TypeError("not a previous secret");
-  }
-  return { secretHash, family, until };
 }

@@ -4,65 +4,34 @@ import type {
   Guard,
   NewSessionRecord,
   SessionChange,
-  TokenState,
 } from "../../core/provider.ts";
-import { untilText } from "../../core/store/record.ts";
+import { columnsOf, encodeData, escaped } from "../../core/store/sql_row.ts";
+import {
+  assignmentsOf,
+  conditionsOf,
+  type Expected,
+  expirySql,
+  lifetimeOf,
+  liveSql,
+  Params,
+  partsOf,
+} from "../../core/store/sql_terms.ts";
 import type { PostgresParam } from "./client.ts";
-import { columnsOf, encodeData, escaped, TYPES } from "./row.ts";
+import { TYPES } from "./row.ts";
 
 /** The layout of the table that this module reads and writes. */
 export const SCHEMA_VERSION = 2;
 
-/** Where the values that decide about a life come from. */
-interface Lifetime {
-  readonly accessed_at: string;
-  readonly idle_timeout: string;
-  readonly authenticated_at: string;
-  readonly created_at: string;
-  readonly absolute_timeout: string;
-}
-
-const KEPT: Lifetime = {
-  accessed_at: "kept.accessed_at",
-  idle_timeout: "kept.idle_timeout",
-  authenticated_at: "kept.authenticated_at",
-  created_at: "kept.created_at",
-  absolute_timeout: "kept.absolute_timeout",
-};
+const KEPT = lifetimeOf("kept.");
 
 /** Whether the row `kept` tells when it ends; what it does not tell is not past. */
 const IS_DECIDABLE = `greatest(${
   Object.values(KEPT).map((name) => `abs(${name})`).join(", ")
 }) < 'Infinity'`;
 
-/** What a change can replace of that. */
-const DEADLINE = ["idle_timeout", "absolute_timeout", "authenticated_at"];
-
-function beginOf({ authenticated_at, created_at }: Lifetime): string {
-  return `coalesce(${authenticated_at}, ${created_at})`;
-}
-
-/**
- * Seconds as milliseconds. A sum or a product that overflows is an error of the
- * whole statement, so that one damaged row would fail the lists of all.
- */
-function millisecondsOf(timeout: string): string {
-  return `least(greatest(${timeout}, -1e100), 1e100) * 1000`;
-}
-
-/** `expiryOf` of `core/store/record.ts`. */
-function expirySql(from: Lifetime): string {
-  return `least(${from.accessed_at} + ${millisecondsOf(from.idle_timeout)}, ${
-    beginOf(from)
-  } + ${millisecondsOf(from.absolute_timeout)})`;
-}
-
-/** `isLive` of `core/store/record.ts`, of the row `kept` at an instant. */
-export function liveSql(now: string): string {
-  const begin = beginOf(KEPT);
-  return `(${now}::float8 < ${
-    expirySql(KEPT)
-  } AND ${begin} - ${now}::float8 < ${millisecondsOf(KEPT.absolute_timeout)})`;
+/** Whether the row `kept` is live at an instant. */
+export function isLiveSql(now: string): string {
+  return liveSql(`${now}::float8`, KEPT);
 }
 
 /** Files a row under the deadline that it has. */
@@ -144,16 +113,6 @@ function tagged(steps: readonly string[], answer: string, last: number) {
   return { text: text.replaceAll(LIMIT, `$${last}`), tag };
 }
 
-/** Parameters by number, as they are needed. */
-class Params {
-  readonly values: PostgresParam[] = [];
-
-  /** The placeholder of one more value. */
-  bind(value: PostgresParam): string {
-    return `$${this.values.push(value)}`;
-  }
-}
-
 /** An update of one session, judged on the row as it is once it is locked. */
 export function updateOf(
   table: string,
@@ -162,14 +121,14 @@ export function updateOf(
   guard: Guard,
   now: number,
 ): Statement {
-  const params = new Params();
+  const params = new Params<PostgresParam>();
   const found = `kept.id = ${params.bind(escaped(id))}`;
   const instant = params.bind(now);
   const { family, principal, ...rest } = partsOf(guard);
   const owner = conditions(params, [family, principal]);
   const state = conditions(params, Object.values(rest));
-  const assignments = assignmentsOf(params, change, `${instant}::float8`);
-  const where = `${found} AND ${liveSql(instant)} AND ${owner}`;
+  const assignments = assignmentsIn(params, change, `${instant}::float8`);
+  const where = `${found} AND ${isLiveSql(instant)} AND ${owner}`;
   // An update alone would tell "gone" from "conflict" by the row as it was when
   // the statement began, and not by the one that it waited for. Nor would it look
   // at the clock again after it waited in vain.
@@ -193,7 +152,7 @@ export function touchOf(table: string, id: string, now: number): Statement {
   return {
     steps: {
       found: `SELECT kept.id FROM ${table} AS kept
-WHERE kept.id = $1 AND ${liveSql("$2")} FOR NO KEY UPDATE`,
+WHERE kept.id = $1 AND ${isLiveSql("$2")} FOR NO KEY UPDATE`,
       meant: `SELECT id FROM found WHERE ${IS_IN_TIME}`,
       touched: `UPDATE ${table} AS kept
 SET accessed_at = greatest(kept.accessed_at, $2::float8)
@@ -211,7 +170,7 @@ export function endOf(
   guard: Guard,
   now: number,
 ): Statement {
-  const params = new Params();
+  const params = new Params<PostgresParam>();
   const found = `kept.id = ${params.bind(escaped(id))}`;
   const steps = endingOf(table, found, { params, guard, now });
   return {
@@ -229,7 +188,7 @@ export function endsOf(
   guard: Guard,
   now: number,
 ): Statement {
-  const params = new Params();
+  const params = new Params<PostgresParam>();
   // In a query of its own, or the text would be read anew for each row.
   const given = `SELECT unnest(${params.bind(arrayOf(ids))}::text::text[])`;
   const found = `kept.id = ANY(ARRAY(${given}))`;
@@ -245,12 +204,12 @@ function endingOf(
   table: string,
   found: string,
   { params, guard, now }: {
-    readonly params: Params;
+    readonly params: Params<PostgresParam>;
     readonly guard: Guard;
     readonly now: number;
   },
 ) {
-  const isLive = `(${liveSql(params.bind(now))} OR NOT ${IS_DECIDABLE})`;
+  const isLive = `(${isLiveSql(params.bind(now))} OR NOT ${IS_DECIDABLE})`;
   const isMet = conditions(params, Object.values(partsOf(guard)));
   return {
     // In the order of ids, or two nodes could deadlock.
@@ -284,7 +243,7 @@ export function collectionOf(
   now: number,
   limit: number,
 ): Statement {
-  const isLive = liveSql("$1");
+  const isLive = isLiveSql("$1");
   return {
     steps: {
       // The number says to the planner that there are few, which $2 does not.
@@ -331,7 +290,7 @@ export function removalOf(
   table: string,
   removal: Removal | undefined,
 ): Statement {
-  const params = new Params();
+  const params = new Params<PostgresParam>();
   let found = "true";
   let removed = "true";
   if (removal !== undefined) {
@@ -358,65 +317,27 @@ WHERE ${IS_IN_TIME} OR EXISTS (SELECT FROM removed)`,
   };
 }
 
-/** What has to be equal, by SQL; `undefined` for what is not asked. */
-type Expected = Readonly<Record<string, PostgresParam | undefined>>;
-
-/** Each part of a guard: a new one does not compile until it is here. */
-function partsOf(guard: Guard): { [Key in keyof Required<Guard>]: Expected } {
-  const { family, principal, token, version, binding } = guard;
-  return {
-    family: { "kept.family": family },
-    principal: {
-      "kept.principal": principal === undefined
-        ? undefined
-        : escaped(principal),
-    },
-    token: {
-      "kept.secret_hash": token?.secretHash,
-      "kept.previous_until": token && untilOf(token),
-    },
-    version: { "kept.version": version },
-    binding: {
-      "kept.binding": typeof binding === "string" ? escaped(binding) : binding,
-    },
-  };
-}
-
-function untilOf({ until }: TokenState): string | null {
-  return until === undefined ? null : untilText(until);
-}
-
 /** True or false, and never unknown. */
-function conditions(params: Params, parts: readonly Expected[]): string {
-  const all = parts.flatMap((part) => Object.entries(part))
-    .filter(([, value]) => value !== undefined)
-    .map(([sql, value]) => {
-      const type = typeof value === "number" ? "bigint" : "text";
-      const placeholder = `${params.bind(value ?? null)}::${type}`;
-      return `${sql} IS NOT DISTINCT FROM ${placeholder}`;
-    });
-  return all.length === 0 ? "true" : `(${all.join(" AND ")})`;
+function conditions(
+  params: Params<PostgresParam>,
+  parts: readonly Expected[],
+): string {
+  return conditionsOf(parts, (column, value) => {
+    const type = typeof value === "number" ? "bigint" : "text";
+    return `kept.${column} IS NOT DISTINCT FROM ${params.bind(value)}::${type}`;
+  });
 }
 
-function assignmentsOf(
-  params: Params,
+function assignmentsIn(
+  params: Params<PostgresParam>,
   change: SessionChange,
   now: string,
 ): string {
-  const columns = columnsOf(change);
-  const assigned: Record<string, string> = { version: "kept.version + 1" };
-  if (change.isUse !== false) {
-    assigned["accessed_at"] = `greatest(kept.accessed_at, ${now})`;
-  }
-  for (const [name, value] of Object.entries(columns)) {
-    assigned[name] = `${params.bind(value)}::${typeOf(name)}`;
-  }
-  const lifetime: Lifetime = { ...KEPT, ...assigned };
-  // An update of an indexed column is dear, and most move no deadline back.
-  const isDeadlineMoved = DEADLINE.some((name) => Object.hasOwn(columns, name));
-  if (isDeadlineMoved) {
-    assigned["collect_at"] = `least(kept.collect_at, ${expirySql(lifetime)})`;
-  }
+  const assigned = assignmentsOf(change, {
+    prefix: "kept.",
+    now,
+    bind: (name, value) => `${params.bind(value)}::${typeOf(name)}`,
+  });
   const data = dataExpression(change, (value) => params.bind(value));
   if (data !== "kept.data") assigned["data"] = data;
   return Object.entries(assigned)
@@ -454,7 +375,7 @@ export function insertionOf(
   id: string,
   record: NewSessionRecord,
 ): Statement {
-  const params = new Params();
+  const params = new Params<PostgresParam>();
   const row = {
     version: 1,
     created_at: record.createdAt,
