@@ -17,8 +17,8 @@
  * | `copy URL` | copies everything live to another store |
  *
  * URL is that of the store, such as `sqlite:./sessions.db`. In Deno, `deno-kv:`
- * needs `--unstable-kv` besides. `redis:` and `postgres:` need the clients that
- * Bun has built in, so run the module with Bun for those.
+ * needs `--unstable-kv` besides. `redis:`, `postgres:`, `mysql:` and `mariadb:` need
+ * the clients that Bun has built in, so run the module with Bun for those.
  *
  * With `--json` the answer is JSON, one object a line, with instants in
  * milliseconds since the Unix epoch. Progress, errors, and the ids of records
@@ -114,6 +114,8 @@ const MODULES = new Map<string, () => Promise<unknown>>([
   ["redis", () => import("./providers/redis.ts")],
   ["rediss", () => import("./providers/redis.ts")],
   ["valkey", () => import("./providers/redis.ts")],
+  ["mariadb", () => import("./providers/mysql.ts")],
+  ["mysql", () => import("./providers/mysql.ts")],
   ["postgres", () => import("./providers/postgres.ts")],
   ["postgresql", () => import("./providers/postgres.ts")],
   ["deno-kv", () => import("./providers/deno_kv.ts")],

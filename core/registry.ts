@@ -12,6 +12,8 @@ export type ProviderFactory = (url: URL | undefined) => Provider;
 /** Which module of this package registers a name. */
 const MODULES: ReadonlyMap<string, string> = new Map([
   ["deno-kv", "@cloakroom/session/deno-kv"],
+  ["mariadb", "@cloakroom/session/mysql"],
+  ["mysql", "@cloakroom/session/mysql"],
   ["postgres", "@cloakroom/session/postgres"],
   ["postgresql", "@cloakroom/session/postgres"],
   ["redis", "@cloakroom/session/redis"],

@@ -24,6 +24,9 @@ export async function openStore(
       return await openRedis(url);
     case "postgres:":
       return await openPostgres(url);
+    case "mysql:":
+    case "mariadb:":
+      return await openMysql(url);
     default:
       return open(url);
   }
@@ -42,4 +45,12 @@ async function openPostgres(url: string): Promise<Provider> {
   if ("Bun" in globalThis) return new PostgresProvider(url);
   const { default: pg } = await import("pg");
   return new PostgresProvider(new pg.Pool({ connectionString: url }));
+}
+
+async function openMysql(url: string): Promise<Provider> {
+  const { MysqlProvider } = await import("@cloakroom/session/mysql");
+  if ("Bun" in globalThis) return new MysqlProvider(url);
+  const { default: mysql } = await import("mysql2/promise");
+  const uri = url.replace(/^mariadb:/, "mysql:");
+  return new MysqlProvider(mysql.createPool(uri));
 }

@@ -1,14 +1,16 @@
 import { Redis } from "ioredis";
+import mysql from "mysql2/promise";
 import pg from "pg";
 import type { Provider } from "../mod.ts";
 import { DenoKvProvider } from "../providers/deno_kv.ts";
+import { MysqlProvider } from "../providers/mysql.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
 import { RedisProvider } from "../providers/redis.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
 
 /** A store that several processes can open: `sqlite`, a path or port. */
 export interface StoreAddress {
-  readonly kind: "sqlite" | "redis" | "postgres" | "deno-kv";
+  readonly kind: "sqlite" | "redis" | "postgres" | "mariadb" | "deno-kv";
   /** A path, or the URL of a server. */
   readonly at: string;
 }
@@ -29,6 +31,10 @@ export function openStore({ kind, at }: StoreAddress): OpenStore {
   if (kind === "postgres") {
     const pool = new pg.Pool({ connectionString: at, max: 4 });
     return closing(new PostgresProvider(pool), () => pool.end());
+  }
+  if (kind === "mariadb") {
+    const pool = mysql.createPool({ uri: at, connectionLimit: 4 });
+    return closing(new MysqlProvider(pool), () => pool.end());
   }
   const provider = kind === "sqlite"
     ? new SqliteProvider(at)

@@ -8,6 +8,7 @@ import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Manager, type Provider } from "../mod.ts";
 import type { HammerReport, HammerTask } from "./_hammer_worker.ts";
+import { MariaServer, missing as missingMaria } from "./_mariadb_server.ts";
 import { missing, PostgresServer } from "./_postgres_server.ts";
 import { missingRedis, RedisServer } from "./_redis_server.ts";
 import { openStore, type StoreAddress } from "./_stores.ts";
@@ -45,6 +46,15 @@ describe("four processes on one store", () => {
     const server = await PostgresServer.start();
     try {
       await hammer({ kind: "postgres", at: server.url() });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it("lose nothing on MariaDB", { skip: missingMaria ?? false }, async () => {
+    const server = await MariaServer.start();
+    try {
+      await hammer({ kind: "mariadb", at: server.url() });
     } finally {
       await server.stop();
     }
