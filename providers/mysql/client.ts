@@ -10,6 +10,12 @@ export interface MysqlStatement {
   readonly sql: string;
   /** Asks for the columns of a row by their place. */
   readonly rowsAsArray: true;
+  /** Asks for them without those of other tables, whatever the pool is set to. */
+  readonly nestTables: false;
+  /** Says that values stand in order, whatever the pool is set to. */
+  readonly namedPlaceholders: false;
+  /** Asks `mariadb` for rows alone, whatever the pool is set to. */
+  readonly metaAsArray: false;
 }
 
 /** A client with the shape of `mysql2/promise` or `mariadb`, such as a pool. */
@@ -60,6 +66,13 @@ interface Header {
   readonly lastInsertRowid?: number | bigint;
 }
 
+const AS_ROWS = {
+  rowsAsArray: true,
+  nestTables: false,
+  namedPlaceholders: false,
+  metaAsArray: false,
+} as const;
+
 /** Sends one statement in the way of the client. */
 export async function send(
   client: MysqlClient,
@@ -69,7 +82,7 @@ export async function send(
   if ("unsafe" in client) {
     return answerOf(await client.unsafe(sql, values).values());
   }
-  const answer = await client.execute({ sql, rowsAsArray: true }, values);
+  const answer = await client.execute({ sql, ...AS_ROWS }, values);
   // Of the two, mysql2 alone puts what it answers into an array with its columns.
   const isBare = "batch" in client;
   return answerOf(isBare ? answer : (answer as readonly unknown[])[0]);
