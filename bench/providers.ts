@@ -26,6 +26,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers/promises";
+import mysql from "mysql2/promise";
 import pg from "pg";
 import type {
   Awaitable,
@@ -36,9 +37,14 @@ import { hashSecret, ID_LENGTH, mintSecret } from "../core/secret/token.ts";
 import { emptyObject, type StoredData } from "../core/value/types.ts";
 import { type DenoKv, DenoKvProvider } from "../providers/deno_kv.ts";
 import { MemoryProvider } from "../providers/memory.ts";
+import { MysqlProvider } from "../providers/mysql.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
 import { RedisProvider } from "../providers/redis.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
+import {
+  MariaServer,
+  missing as missingMaria,
+} from "../tests/_mariadb_server.ts";
 import { missing, PostgresServer } from "../tests/_postgres_server.ts";
 import { missingRedis, RedisServer } from "../tests/_redis_server.ts";
 
@@ -523,6 +529,7 @@ const STORES: ReadonlyMap<
   ["sqlite", openSqlite],
   ["redis", openRedis],
   ["postgres", openPostgres],
+  ["mariadb", openMariadb],
   ["deno-kv", openDenoKv],
 ]);
 
@@ -697,6 +704,55 @@ async function openPostgres(payload: () => string): Promise<Opened> {
         `SELECT 100.0 * n_tup_hot_upd / n_tup_upd ${counters}`,
       );
       return [`- Heap-only updates: ${hot.toFixed(1)} %`];
+    },
+    async close() {
+      await provider.close();
+      await pool.end();
+      await server.stop();
+    },
+  };
+}
+
+async function openMariadb(payload: () => string): Promise<Opened> {
+  if (missingMaria !== undefined) return missingMaria;
+  const server = await MariaServer.start();
+  const uri = server.url();
+  const pool = mysql.createPool({ uri, connectionLimit: 10 });
+  const provider = new MysqlProvider(pool);
+  return {
+    provider,
+    collects: true,
+    bare: {
+      reads: "SELECT",
+      writes: "UPDATE",
+      // Prepared, as the provider's are.
+      read: (id) => pool.execute("SELECT data FROM bare WHERE id = ?", [id]),
+      write: (id) =>
+        pool.execute("UPDATE bare SET data = ? WHERE id = ?", [payload(), id]),
+    },
+    async fillBare() {
+      await pool.query(
+        "CREATE TABLE bare (id VARBINARY(255) PRIMARY KEY, data LONGTEXT NOT NULL) ENGINE=InnoDB",
+      );
+      await pool.query(
+        "INSERT INTO bare SELECT id, ? FROM cloakroom_sessions",
+        [payload()],
+      );
+    },
+    async footprint() {
+      await pool.query("ANALYZE TABLE cloakroom_sessions");
+      const [rows] = await pool.query(
+        `SELECT data_length AS held, index_length AS indexed
+         FROM information_schema.tables WHERE table_name = 'cloakroom_sessions'`,
+      );
+      const [{ held, indexed }] = rows as unknown as [
+        { held: number; indexed: number },
+      ];
+      return [
+        ["table", held],
+        ["its other indexes", indexed],
+        ["memory of the server", serverMemory([server.pid])],
+      ];
     },
     async close() {
       await provider.close();

@@ -21,6 +21,10 @@ import { emptyObject } from "../core/value/types.ts";
 import { Manager } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { RedisProvider } from "../providers/redis.ts";
+import {
+  MariaServer,
+  missing as missingMaria,
+} from "../tests/_mariadb_server.ts";
 import { missing, PostgresServer } from "../tests/_postgres_server.ts";
 import { missingRedis, RedisServer } from "../tests/_redis_server.ts";
 import { openStore } from "../tests/_stores.ts";
@@ -65,6 +69,11 @@ const STORES: Readonly<Record<string, () => Promise<Store | string>>> = {
     if (missing !== undefined) return missing;
     const server = await PostgresServer.start();
     return opened("postgres", server.url(), () => server.stop());
+  },
+  async mariadb() {
+    if (missingMaria !== undefined) return missingMaria;
+    const server = await MariaServer.start();
+    return opened("mariadb", server.url(), () => server.stop());
   },
 };
 

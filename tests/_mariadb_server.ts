@@ -99,6 +99,11 @@ export class MariaServer {
     await ready(this.#process);
   }
 
+  /** Its process, as long as it runs. */
+  get pid(): number {
+    return this.#process?.pid as number;
+  }
+
   /** Kills it, as an accident would. */
   async kill(): Promise<void> {
     const child = this.#process as ChildProcess;

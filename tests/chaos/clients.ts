@@ -1,9 +1,12 @@
 /** Opens stores through the clients that their users take. */
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import * as mariadb from "mariadb";
+import mysql from "mysql2/promise";
 import pg from "pg";
 import postgres from "postgres";
 import { createClient, createCluster, createSentinel } from "redis";
 import type { Provider } from "../../mod.ts";
+import { type MysqlClient, MysqlProvider } from "../../providers/mysql.ts";
 import {
   type PostgresClient,
   PostgresProvider,
@@ -27,6 +30,8 @@ export interface RedisAddress {
 export type RedisClientName = "ioredis" | "node-redis" | "Bun.RedisClient";
 
 export type PostgresClientName = "pg" | "postgres.js" | "Bun.SQL";
+
+export type MysqlClientName = "mysql2" | "mariadb" | "Bun.SQL";
 
 /** What a client needs of the runtime that this one lacks, or `undefined`. */
 export function missingClient(name: string): string | undefined {
@@ -150,6 +155,29 @@ export function openPostgres(
   const sql = new SQL(url, { max: 8, prepare, ...settings });
   const close = () => sql.close({ timeout: 0 });
   return storeOf(new PostgresProvider(sql, { prepare }), close);
+}
+
+/** Opens MariaDB for one manager. */
+export function openMysql(
+  name: MysqlClientName,
+  port: number,
+  settings: Settings = {},
+): OpenStore {
+  if (name === "Bun.SQL") {
+    // So that the provider has a client of its own.
+    const own = new MysqlProvider(`mysql://ada@${HOST}:${port}/shop`);
+    return storeOf(own, async () => await own.close());
+  }
+  const options = {
+    ...{ host: HOST, port, user: "ada", database: "shop" },
+    ...{ connectionLimit: 8, ...settings },
+  };
+  const pool: MysqlClient & { end(): Promise<void> } = name === "mysql2"
+    ? mysql.createPool(options)
+    : mariadb.createPool(options);
+  // A pool that is ended waits for what a silent connection has not answered.
+  const end = () => Promise.resolve(void pool.end().catch(() => {}));
+  return storeOf(new MysqlProvider(pool), end);
 }
 
 function storeOf(
