@@ -61,7 +61,9 @@ export class MariaServer {
     ], { cwd: folder, stdio: "pipe" });
     await server.start();
     server.run(
-      "CREATE DATABASE shop; CREATE USER ada@'127.0.0.1'; GRANT ALL ON *.* TO ada@'127.0.0.1' WITH GRANT OPTION",
+      `CREATE DATABASE shop; CREATE USER ada@'127.0.0.1';
+      GRANT ALL ON *.* TO ada@'127.0.0.1' WITH GRANT OPTION;
+      REVOKE READ_ONLY ADMIN ON *.* FROM ada@'127.0.0.1'`,
     );
     return server;
   }
@@ -108,18 +110,18 @@ export class MariaServer {
   async kill(): Promise<void> {
     const child = this.#process as ChildProcess;
     const ended = once(child, "exit");
-    child.kill("SIGKILL");
+    process.kill(this.pid, "SIGKILL");
     await ended;
   }
 
   /** Stops it where it is. */
   pause(): void {
-    this.#process?.kill("SIGSTOP");
+    process.kill(this.pid, "SIGSTOP");
   }
 
   /** Lets it go on after {@linkcode MariaServer.pause}. */
   resume(): void {
-    this.#process?.kill("SIGCONT");
+    process.kill(this.pid, "SIGCONT");
   }
 
   /** Ends it and removes its folder. */
@@ -135,7 +137,7 @@ export class MariaServer {
   #remove(): void {
     const { exitCode, signalCode } = this.#process ?? { exitCode: 0 };
     if (exitCode === null && signalCode === null) {
-      this.#process?.kill("SIGKILL");
+      process.kill(this.pid, "SIGKILL");
     }
     rmSync(this.#folder, { recursive: true, force: true });
   }
