@@ -39,7 +39,6 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import { ownOf, ownOptions } from "../core/option_names.ts";
 import type {
@@ -53,12 +52,11 @@ import type {
   SessionChange,
   SessionList,
   SessionRecord,
-  SessionSummary,
-  StoredSession,
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
 import { addressOf, checkGivenOnce } from "../core/store/address.ts";
+import { listFrom, pageFrom } from "../core/store/sql_answers.ts";
 import { inTurns } from "../core/store/turns.ts";
 import {
   type Answer,
@@ -115,9 +113,6 @@ export type { MysqlProviderOptions } from "./mysql/options.ts";
 const NAME = "MysqlProvider";
 
 const DEFAULT_TABLE = "cloakroom_sessions";
-
-/** How many rows of a list are decoded before other work has its turn. */
-const DECODED_AT_ONCE = 500;
 
 /** How often an end is tried while others change the session in between. */
 const MOST_ENDS = 10;
@@ -334,16 +329,7 @@ export class MysqlProvider implements Provider {
   async list(principal: string, now: number): Promise<SessionList> {
     const statement = listOfPrincipal(this.#table, principal, now);
     const { rows } = await this.#run(statement);
-    const sessions: SessionSummary[] = [];
-    const unreadable: string[] = [];
-    for (const [index, row] of rows.entries()) {
-      // A timer lets the network in, which setImmediate does not.
-      if (index > 0 && index % DECODED_AT_ONCE === 0) await setTimeout(0);
-      const summary = toSummaryIfReadable(row);
-      if (summary === undefined) unreadable.push(idOf(row));
-      else sessions.push(summary);
-    }
-    return { sessions, unreadable };
+    return await listFrom(rows, { decode: toSummaryIfReadable, idOf });
   }
 
   /** {@inheritDoc Provider.destroyAll} */
@@ -362,16 +348,8 @@ export class MysqlProvider implements Provider {
     now: number,
   ): Promise<ScanPage> {
     const { rows } = await this.#run(pageOf(this.#table, cursor, limit, now));
-    const sessions: StoredSession[] = [];
-    const unreadable: string[] = [];
-    for (const row of rows) {
-      const session = toSessionIfReadable(row);
-      if (session === undefined) unreadable.push(idOf(row));
-      else sessions.push(session);
-    }
-    const last = rows.at(-1);
-    const isLast = rows.length < limit || last === undefined;
-    return { sessions, unreadable, next: isLast ? undefined : keyOf(last) };
+    const decode = toSessionIfReadable;
+    return pageFrom(rows, limit, { decode, idOf, keyOf });
   }
 
   /** {@inheritDoc Provider.clear} */

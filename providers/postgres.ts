@@ -62,7 +62,6 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers/promises";
 import { SessionError } from "../core/errors.ts";
 import type {
   DestroyResult,
@@ -75,12 +74,11 @@ import type {
   SessionChange,
   SessionList,
   SessionRecord,
-  SessionSummary,
-  StoredSession,
   UpdateResult,
 } from "../core/provider.ts";
 import { register } from "../core/registry.ts";
 import { addressOf, checkGivenOnce } from "../core/store/address.ts";
+import { listFrom, pageFrom } from "../core/store/sql_answers.ts";
 import { escaped } from "../core/store/sql_row.ts";
 import { inTurns } from "../core/store/turns.ts";
 import {
@@ -134,9 +132,6 @@ export type {
 export type { PostgresProviderOptions } from "./postgres/options.ts";
 
 const DEFAULT_TABLE = "cloakroom_sessions";
-
-/** How many rows of a list are decoded before other work has its turn. */
-const DECODED_AT_ONCE = 500;
 
 /** How often rows that are written meanwhile are looked for again. */
 const MOST_REMOVALS = 100;
@@ -317,16 +312,7 @@ WHERE id = $1 AND ${isLiveSql("$2")}`,
 WHERE principal = $1 AND ${isLiveSql("$2")}`,
       values: [escaped(principal), now],
     });
-    const sessions: SessionSummary[] = [];
-    const unreadable: string[] = [];
-    for (const [index, answer] of answers.entries()) {
-      // A timer lets the network in, which setImmediate does not.
-      if (index > 0 && index % DECODED_AT_ONCE === 0) await setTimeout(0);
-      const summary = toSummaryIfReadable(answer);
-      if (summary === undefined) unreadable.push(idOf(answer));
-      else sessions.push(summary);
-    }
-    return { sessions, unreadable };
+    return await listFrom(answers, { decode: toSummaryIfReadable, idOf });
   }
 
   /** See {@linkcode Provider.destroyAll}. */
@@ -349,16 +335,8 @@ WHERE principal = $1 AND ${isLiveSql("$2")}`,
 WHERE id > $1 AND ${isLiveSql("$2")} ORDER BY id LIMIT $3`,
       values: [cursor ?? "", now, limit],
     });
-    const sessions: StoredSession[] = [];
-    const unreadable: string[] = [];
-    for (const answer of answers) {
-      const session = toSessionIfReadable(answer);
-      if (session === undefined) unreadable.push(idOf(answer));
-      else sessions.push(session);
-    }
-    const last = answers.at(-1);
-    const isLast = answers.length < limit || last === undefined;
-    return { sessions, unreadable, next: isLast ? undefined : keyOf(last) };
+    const decode = toSessionIfReadable;
+    return pageFrom(answers, limit, { decode, idOf, keyOf });
   }
 
   /** See {@linkcode Provider.clear}. */
