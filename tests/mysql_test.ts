@@ -1174,6 +1174,20 @@ describeOnServer("one statement of a MySQL provider", () => {
     }
   });
 
+  it("leaves no mark that could be evaluated without a row", async () => {
+    const { provider, sent } = await countingProvider();
+    await provider.touch(makeId(1), START);
+    await provider.update(makeId(1), changeOf("a", 1), GUARD, START);
+    for (const sql of sent) {
+      const args = Array.from(
+        sql.matchAll(/last_insert_id\((\w+)/g),
+        ([, arg]) => arg,
+      );
+      assertGreater(args.length, 0);
+      assertEquals(new Set(args), new Set(["if"]));
+    }
+  });
+
   it("does not list data", async () => {
     const { provider, sent } = await countingProvider();
     await provider.list("ada", START);
