@@ -24,7 +24,7 @@ export function addressOf(
     throw new TypeError(`Cannot create ${provider}: its URL is none`);
   }
   const url = new URL(given);
-  const options: Record<string, string> = {};
+  const options: Record<string, string> = Object.create(null);
   for (const name of names) {
     const [value, another] = url.searchParams.getAll(name);
     if (value === undefined) continue;

@@ -47,6 +47,7 @@ const SUMMARY_COLUMNS = [
   "idle_timeout",
   "absolute_timeout",
   "authenticated_at",
+  "binding",
 ] as const;
 
 /** The rest of a record's, after those. */
@@ -60,7 +61,6 @@ const OTHER_COLUMNS = [
   "previous_until",
   "principal",
   "fingerprint",
-  "binding",
   "persistent",
   "data",
 ] as const satisfies readonly Exclude<
@@ -90,7 +90,6 @@ export function toSession(row: Row): StoredSession {
       previousUntil,
       principal,
       fingerprint,
-      binding,
       persistent,
       data,
     ] = row.slice(SUMMARY_COLUMNS.length);
@@ -103,9 +102,8 @@ export function toSession(row: Row): StoredSession {
       previousFamily: text(previousFamily),
       previousUntil: text(previousUntil),
       principal: text(principal),
-      label: text(row[1]),
+      ...namesOf(row),
       fingerprint: text(fingerprint),
-      binding: text(binding),
       persistent: number(persistent) !== 0,
       times: timesOf(row),
       data: JSON.parse(text(data) as string),
@@ -138,7 +136,7 @@ export function toSessionIfReadable(row: Row): StoredSession | undefined {
 /** What `SUMMARY` answers, or `undefined` if it cannot be made out. */
 export function toSummaryIfReadable(row: Row): SessionSummary | undefined {
   try {
-    return summaryOf(keyOf(row), text(row[1]), timesOf(row));
+    return summaryOf(keyOf(row), namesOf(row), timesOf(row));
   } catch {
     return undefined;
   }
@@ -153,6 +151,12 @@ export function idOf(row: Row): string {
 /** The id in a row as it is stored, whatever it is. */
 export function keyOf([id]: Row): string {
   return typeof id === "string" ? id : decoder.decode(id as Uint8Array);
+}
+
+const BINDING_AT = SUMMARY_COLUMNS.indexOf("binding");
+
+function namesOf(row: Row) {
+  return { label: text(row[1]), binding: text(row[BINDING_AT]) };
 }
 
 function timesOf(row: Row): StoredTimes {

@@ -1,4 +1,5 @@
 /** The options of a `PostgresProvider`, in a URL and apart from it. */
+import { ownOf } from "../../core/option_names.ts";
 
 /** Where a `PostgresProvider` keeps its sessions. */
 export interface PostgresProviderOptions {
@@ -29,8 +30,9 @@ export const OPTION_NAMES: readonly string[] = Object.keys(
 
 /** Options as they stand in a URL. */
 export function optionsIn(
-  { prepare, ...options }: Readonly<Record<string, string>>,
+  given: Readonly<Record<string, string>>,
 ): PostgresProviderOptions {
+  const { prepare, ...options } = ownOf(given);
   return prepare === undefined
     ? options
     : { ...options, prepare: flagOf(prepare) };
