@@ -37,9 +37,15 @@ function run(app: string): Promise<string> {
   const visits = join(folder, "visits.ts");
   writeFileSync(visits, `import process from "node:process";\n${VISITS}`);
   const config = ["--config", pathOf("deno.offline.json")];
-  const args = ON_BUN
-    ? [visits]
-    : ["run", "-A", "--no-check", "--node-modules-dir=auto", ...config, visits];
+  const args = ON_BUN ? [visits] : [
+    "run",
+    "--quiet",
+    "-A",
+    "--no-check",
+    "--node-modules-dir=auto",
+    ...config,
+    visits,
+  ];
   return new Promise((resolve) => {
     const env = { ...process.env, NO_COLOR: "1" };
     execFile(process.execPath, args, { env }, (_error, out, err) => {

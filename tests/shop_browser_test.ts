@@ -76,7 +76,7 @@ describeInBrowser("the shop in a browser", () => {
       const page = await site.open();
       await add(page, "Felt hat");
       const notice = page.getByRole("status");
-      assertMatch(await notice.innerText(), /Felt hat is in your cart/);
+      assertMatch(await notice.innerText(), /In your cart: Felt hat/);
       await page.reload();
       assertEquals(await notice.count(), 0);
     }));

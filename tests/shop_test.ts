@@ -152,7 +152,7 @@ describe("the shop's cart", () => {
     const visitor = new Visitor(openShop());
     await visitor.open();
     const page = await visitor.add();
-    assertEquals(noticeOn(page), "success: Done Wool coat is in your cart.");
+    assertEquals(noticeOn(page), "success: Done In your cart: Wool coat.");
     assertEquals(noticeOn(await visitor.open()), "");
     assertEquals(amountsOn(await visitor.open("/cart")), [1]);
   });

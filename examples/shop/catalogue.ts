@@ -36,7 +36,7 @@ export async function addToCart({ session, form }: Visit): Promise<string> {
   const good = goodOf(form.get("good"));
   if (good === undefined) return "/";
   await changeCount(session, good, 1);
-  const text = `${good.name} is in your cart.`;
+  const text = `In your cart: ${good.name}.`;
   session.set("notice", { tone: "success", text });
   return "/";
 }
