@@ -38,7 +38,7 @@ const LIFETIME = 630;
 /** What the owner of a session sees who is on their device. */
 const AT_HOME = { isDeviceBound: true, isUnproven: false, refusal: null };
 
-describe("in Chromium a session", () => {
+describe("in Chromium a session (DBSC 25)", () => {
   let certificate: Certificate;
   let browser: Browser;
   let context: BrowserContext;
