@@ -362,11 +362,13 @@ export interface Provider {
 
   /**
    * Removes records that are not live, and no others, about the stalest first.
-   * Called until it answers less than `limit`, it leaves none that was not used
-   * for its idle timeout, as long as `now` never ran backwards and no record was
-   * created with a time before it, as `copy` does: then it may leave some for as
-   * long as that time lies back. A record whose times lie in the future may stay
-   * until its own deadline.
+   *
+   * Called until it answers less than `limit`, it leaves no record that was idle
+   * for too long. There are two exceptions:
+   *
+   * - `now` ran backwards, or a record was created with a time in the past, as
+   *   `copy` does. Such a record may stay longer, by how far in the past it was.
+   * - A record's times lie in the future. It may stay until its own deadline.
    *
    * @param limit The most records to remove in this call.
    * @returns How many it removed; a store that expires by itself answers 0.

@@ -385,9 +385,9 @@ export class MemoryProvider implements Provider {
   }
 
   /**
-   * The record of a slot. A touch writes a number and a flag, and whoever reads
-   * gets a record of their own then: one that is kept would be garbage with the
-   * next touch, but old by then, and so the dearest kind.
+   * The record of a slot. A touch writes a number and a flag, and no record. Who
+   * reads after that gets a new record, which is not kept: the next touch would
+   * replace it, and by then it would be old, and slow to collect as garbage.
    */
   #recordAt(slot: number): SessionRecord {
     const slots = this.#slots;

@@ -131,7 +131,7 @@ export const collectionChecks: Checks = {
     // Counted apart, because a read may remove what it finds too old.
     await stage.provider.clear();
     for (const field of fields) await stage.create(field);
-    // Those created with an earlier use may stay for as long as that lies back.
+    // Those that were created with a time in the past may stay longer.
     const removed = await stage.collectAll(now + 1_000_000, 3);
     ok(removed === ids.length || removed === 0, `removed ${removed}`);
   },
