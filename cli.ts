@@ -11,7 +11,7 @@
  * | `show ID` | one session: its times, and its keys with their sizes |
  * | `revoke ID` | ends one session |
  * | `revoke --principal NAME` | ends all sessions of a user |
- * | `revoke --everything` | ends every session |
+ * | `revoke --everything` | ends every session; on a terminal it asks first |
  * | `gc` | removes what has expired |
  * | `stats` | counts sessions, users and bytes of data |
  * | `copy URL` | copies everything live to another store |
@@ -19,6 +19,11 @@
  * URL is that of the store, such as `sqlite:./sessions.db`. In Deno, `deno-kv:`
  * needs `--unstable-kv` besides. `redis:`, `postgres:`, `mysql:` and `mariadb:` need
  * the clients that Bun has built in, so run the module with Bun for those.
+ *
+ * `help`, `-h` and `--help` tell how it is used. `revoke` takes `--dry-run`, which
+ * counts and ends nothing, and `--yes`, which does not ask. A list is sorted by
+ * last use, the latest first. On a terminal progress is one line that rewrites
+ * itself, and headings are bold unless `NO_COLOR` is set.
  *
  * With `--json` the answer is JSON, one object a line, with instants in
  * milliseconds since the Unix epoch. Progress, errors, and the ids of records
@@ -58,6 +63,9 @@
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { isBound } from "./core/device/binding.ts";
+import { createInterface } from "node:readline/promises";
+import { fileOf, hasTable, isSame, tableOf } from "./cli/store.ts";
+import { bold, cell, distance, size, table, visible } from "./cli/text.ts";
 import { copy, type CopyProgress } from "./core/store/copy.ts";
 import type {
   Provider,
@@ -65,6 +73,7 @@ import type {
   SessionSummary,
   StoredSession,
 } from "./core/provider.ts";
+import { SessionError } from "./core/errors.ts";
 import { ownOf, ownOptions } from "./core/option_names.ts";
 import { open, registered } from "./core/registry.ts";
 import { expiryOf, summaryOf } from "./core/store/record.ts";
@@ -85,6 +94,25 @@ export interface CliOptions {
    * @default {console.error}
    */
   readonly printError?: ((line: string) => void) | undefined;
+  /**
+   * Shows how far a command is, in place of what it showed before; an empty text
+   * takes it away. Without it progress is printed line by line as errors are.
+   *
+   * @default {undefined}
+   */
+  readonly showProgress?: ((line: string) => void) | undefined;
+  /**
+   * Asks before every session is ended. Without it nobody is asked.
+   *
+   * @default {undefined}
+   */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
+  /**
+   * Whether headings are set off as a terminal is told to.
+   *
+   * @default {false}
+   */
+  readonly isColoured?: boolean | undefined;
   /** Stops what takes long at the next opportunity. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -96,11 +124,14 @@ const USAGE = `Usage: cli URL COMMAND [--json]
   revoke ID                   ends one session
   revoke --principal NAME     ends all sessions of a user
   revoke --everything         ends every session
+    --dry-run                   only counts what would be ended
+    --yes                       does not ask
   gc                          removes what has expired
   stats                       counts sessions, users and bytes of data
   copy URL                    copies everything live to another store
     --since INSTANT             only what was used since then
     --cursor CURSOR             goes on where another run broke off
+  help                        prints this
 
 URL is that of the store, such as sqlite:./sessions.db`;
 
@@ -127,6 +158,8 @@ const OPTIONS: ReadonlyMap<string, boolean> = new Map([
   ["--json", false],
   ["--principal", true],
   ["--everything", false],
+  ["--dry-run", false],
+  ["--yes", false],
   ["--since", true],
   ["--cursor", true],
 ]);
@@ -144,6 +177,12 @@ interface Call extends Arguments {
   readonly isJson: boolean;
   readonly signal: AbortSignal | undefined;
   readonly print: (line: string) => void;
+  readonly url: string;
+  readonly isColoured: boolean;
+  readonly confirm: CliOptions["confirm"];
+  /** Prints what went wrong with one session. */
+  readonly report: (line: string) => void;
+  /** Shows how far it is. */
   readonly progress: (line: string) => void;
 }
 
@@ -160,7 +199,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["revoke", {
     run: revoke,
     words: 1,
-    options: ["--principal", "--everything"],
+    options: ["--principal", "--everything", "--dry-run", "--yes"],
   }],
   ["gc", { run: collect, words: 0, options: [] }],
   ["stats", { run: stats, words: 0, options: [] }],
@@ -168,7 +207,14 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
 ]);
 
 const CLI_OPTIONS: readonly string[] = Object.keys(
-  { print: 1, printError: 1, signal: 1 } satisfies Record<keyof CliOptions, 1>,
+  {
+    print: 1,
+    printError: 1,
+    showProgress: 1,
+    confirm: 1,
+    isColoured: 1,
+    signal: 1,
+  } satisfies Record<keyof CliOptions, 1>,
 );
 
 /** It was asked for something that cannot be meant. */
@@ -206,26 +252,40 @@ export async function run(
 
 async function perform(
   { words, options }: Arguments,
-  { print = console.log, printError = console.error, signal }: CliOptions,
+  given: CliOptions,
 ): Promise<number> {
-  if (options.has("--help")) {
+  const { print = console.log, printError = console.error } = given;
+  const { showProgress, signal, confirm, isColoured = false } = given;
+  if (options.has("--help") || words[0] === "help") {
     for (const line of USAGE.split("\n")) print(line);
     return 0;
   }
   const [url, name, ...rest] = words;
   const command = commandFor(name, { words: rest, options });
   const provider = await openUrl(url as string, { isNew: false });
+  const clear = () => showProgress?.("");
   try {
     return await command.run({
       provider,
+      url: url as string,
+      confirm,
+      isColoured,
       words: rest,
       options,
       signal,
       isJson: options.has("--json"),
-      print: (line) => print(visible(line)),
-      progress: (line) => printError(visible(line)),
+      print(line) {
+        clear();
+        print(line);
+      },
+      report(line) {
+        clear();
+        printError(visible(line));
+      },
+      progress: showProgress ?? printError,
     });
   } finally {
+    clear();
     await provider.close();
   }
 }
@@ -244,6 +304,7 @@ function parse(args: readonly string[]): Arguments {
 
 /** One id in 64 begins with a hyphen. */
 function isWord(arg: string): boolean {
+  if (arg === "-h") return false;
   return !arg.startsWith("-") ||
     arg.length === ID_LENGTH && /^[\w-]+$/.test(arg);
 }
@@ -252,6 +313,7 @@ function parseOption(
   arg: string,
   rest: Iterator<string, unknown>,
 ): [name: string, value: string] {
+  if (arg === "-h") return ["--help", ""];
   const [name = arg, ...parts] = arg.split("=");
   const hasValue = OPTIONS.get(name);
   if (hasValue === undefined || (!hasValue && parts.length > 0)) {
@@ -300,22 +362,35 @@ async function openUrl(
       }: received ${scheme || "none"}`,
     );
   }
+  checkRuntime(scheme.toLowerCase());
   try {
-    const provider = open(url);
-    if (!isNew) checkFile(url);
-    return provider;
+    if (!isNew) await checkFile(url);
+    return open(url);
   } catch (error) {
     throw new Misuse((error as Error).message, { cause: error });
   }
 }
 
-/** A path with a slip in it would be a store that is new and empty. */
-function checkFile(url: string): void {
-  if (!/^(sqlite|deno-kv):[^:]/i.test(url)) return;
-  const path = decodeURIComponent(new URL(url).pathname);
-  if (/^https?:/.test(path) || existsSync(path)) return;
+/** Only Bun has a client of Redis to open a URL with. */
+function checkRuntime(scheme: string): void {
+  if (!/^(redis|rediss|valkey)$/.test(scheme) || "Bun" in globalThis) return;
+  throw new Misuse(
+    `Cannot open store: only Bun has a client for it: run the command line with Bun, such as bunx --bun cloakroom-session, or hand a client to RedisProvider in a program: received ${scheme}`,
+  );
+}
+
+/** A name with a slip in it would be a store that is new and empty. */
+async function checkFile(url: string): Promise<void> {
+  const path = fileOf(url);
+  if (path === undefined) return;
+  if (!existsSync(path)) {
+    throw new TypeError(
+      `Cannot open store: there is no such file: received ${path}`,
+    );
+  }
+  if (!/^sqlite:/i.test(url) || await hasTable(url, path)) return;
   throw new TypeError(
-    `Cannot open store: there is no such file: received ${path}`,
+    `Cannot open store: the file has no such table: received ${tableOf(url)}`,
   );
 }
 
@@ -325,43 +400,48 @@ interface Line extends SessionSummary {
 }
 
 async function list(call: Call): Promise<number> {
-  const { words: [principal], isJson, print } = call;
+  const { words: [principal], isJson, print, isColoured } = call;
   const lines = principal === undefined
     ? everyLine(call)
     : await linesOf(call, principal);
-  if (!isJson) print(row(HEADINGS));
-  for await (const line of lines) {
-    const { id, principal: user, label, createdAt, accessedAt } = line;
-    const isDeviceBound = isBound(line.binding);
-    const times = { createdAt, accessedAt, expiresAt: expiryOf(line) };
-    print(
-      isJson
-        ? JSON.stringify({
-          id,
-          principal: user,
-          label,
-          isDeviceBound,
-          ...times,
-        })
-        : row([
-          id,
-          user ?? "-",
-          label ?? "-",
-          isDeviceBound ? "yes" : "no",
-          ...Object.values(times).map(instant),
-        ]),
-    );
+  if (isJson) {
+    for await (const line of lines) {
+      print(visible(JSON.stringify(toJson(line))));
+    }
+    return 0;
   }
+  const sorted: Line[] = [];
+  for await (const line of lines) sorted.push(line);
+  sorted.sort((a, b) => b.accessedAt - a.accessedAt || (a.id < b.id ? -1 : 1));
+  const now = Date.now();
+  const rows = sorted.map((line) => [
+    line.id,
+    line.principal ?? "-",
+    line.label ?? "-",
+    isBound(line.binding) ? "yes" : "no",
+    ...[line.createdAt, line.accessedAt, expiryOf(line)]
+      .map((time) => distance(time, now)),
+  ]);
+  const [headings = "", ...others] = table([HEADINGS, ...rows]);
+  print(isColoured ? bold(headings) : headings);
+  for (const line of others) print(line);
   return 0;
 }
 
+function toJson(line: Line): object {
+  const { id, principal, label, createdAt, accessedAt } = line;
+  const isDeviceBound = isBound(line.binding);
+  const times = { createdAt, accessedAt, expiresAt: expiryOf(line) };
+  return { id, principal, label, isDeviceBound, ...times };
+}
+
 async function linesOf(
-  { provider, progress }: Call,
+  { provider, report }: Call,
   principal: string,
 ): Promise<Line[]> {
   const now = Date.now();
   const { sessions, unreadable } = await provider.list(principal, now);
-  for (const id of unreadable) progress(`${id} cannot be read`);
+  for (const id of unreadable) report(`${id} cannot be read`);
   return sessions.map((summary) => ({ ...summary, principal }));
 }
 
@@ -381,9 +461,6 @@ const HEADINGS = [
   "last used",
   "expires",
 ];
-
-/** The width of each column of a list but the last. */
-const WIDTHS = [24, 16, 24, 5, 20, 20];
 
 async function show(call: Call): Promise<number> {
   const id = required(call, "show", "an id");
@@ -439,12 +516,54 @@ async function revoke(call: Call): Promise<number> {
       "Cannot revoke: it takes one of an id, --principal and --everything",
     );
   }
+  if (options.has("--dry-run")) {
+    const count = await countOf(call);
+    print(
+      isJson
+        ? JSON.stringify({ wouldRevoke: count })
+        : `${count} would be revoked`,
+    );
+    return count > 0 || isEverything ? 0 : 1;
+  }
+  if (isEverything && !await isConfirmed(call)) {
+    call.report("Nothing was revoked");
+    return 1;
+  }
   let revoked: number;
   if (id !== undefined) revoked = await revokeOne(provider, id);
   else if (isEverything) revoked = await provider.clear();
   else revoked = await provider.destroyAll(principal as string);
   print(isJson ? JSON.stringify({ revoked }) : `${revoked} revoked`);
   return revoked > 0 || isEverything ? 0 : 1;
+}
+
+async function isConfirmed({ options, confirm }: Call): Promise<boolean> {
+  if (options.has("--yes") || confirm === undefined) return true;
+  return await confirm("End every session of this store? [y/N] ");
+}
+
+/** How many sessions `revoke` would end. */
+async function countOf(call: Call): Promise<number> {
+  const { provider, words: [id], options } = call;
+  const principal = options.get("--principal");
+  if (id !== undefined) return await isThere(provider, id) ? 1 : 0;
+  if (principal !== undefined) {
+    const { sessions, unreadable } = await provider.list(principal, Date.now());
+    return sessions.length + unreadable.length;
+  }
+  let count = 0;
+  const counting = { ...call, report: () => void count++ };
+  for await (const _ of everySession(counting)) count++;
+  return count;
+}
+
+async function isThere(provider: Provider, id: string): Promise<boolean> {
+  try {
+    return await provider.read(id, Date.now()) !== undefined;
+  } catch (error) {
+    if (error instanceof SessionError && error.code === "corrupt") return true;
+    throw error;
+  }
 }
 
 /** Without a guard: it ends a session too whose record cannot be read. */
@@ -485,19 +604,29 @@ async function copyTo(call: Call): Promise<number> {
   const { provider, options, signal, progress } = call;
   const url = required(call, "copy", "a URL to copy to");
   const since = parseInstant(options.get("--since"));
+  const cursor = options.get("--cursor");
+  checkCursor(call.url, cursor);
+  if (/^(memory(:|$)|sqlite::memory:)/i.test(url)) {
+    throw new Misuse(
+      "Cannot copy: a store in memory ends with the command: received memory",
+    );
+  }
+  if (isSame(call.url, url)) {
+    throw new Misuse("Cannot copy: both URLs name the same store");
+  }
   const to = await openUrl(url, { isNew: true });
   let last: CopyProgress | undefined;
   try {
     last = await copy(provider, to, {
       batch: PAGE,
       since,
-      cursor: options.get("--cursor"),
+      cursor,
       signal,
       onProgress(now) {
         last = now;
         progress(progressLine(now));
       },
-      onSkip: (id, { code }) => progress(`${id} skipped: ${code}`),
+      onSkip: (id, { code }) => call.report(`${id} skipped: ${code}`),
     });
     return last.skipped === 0 ? 0 : 1;
   } finally {
@@ -507,8 +636,34 @@ async function copyTo(call: Call): Promise<number> {
   }
 }
 
-function progressLine({ count, total }: CopyProgress): string {
-  return total === undefined ? `${count} sessions` : `${count} of ${total}`;
+function progressLine(
+  { count, total }: Pick<CopyProgress, "count" | "total">,
+): string {
+  if (total === undefined || total === 0) return `${count} sessions`;
+  const percentage = Math.min(100, Math.floor(100 * count / total));
+  return `${count} of ${total} (${percentage} %)`;
+}
+
+/** What a store names as `next`, where it is not for the store alone to say. */
+const CURSORS: Readonly<Record<string, RegExp>> = {
+  memory: /^\d{1,15}$/,
+  sqlite: /^[\w-]{24}$/,
+  postgres: /^[\w-]{24}$/,
+  postgresql: /^[\w-]{24}$/,
+  mysql: /^[\w-]{24}$/,
+  mariadb: /^[\w-]{24}$/,
+  redis: /^\d+ \S+ \S* \d+$/,
+  rediss: /^\d+ \S+ \S* \d+$/,
+  valkey: /^\d+ \S+ \S* \d+$/,
+};
+
+/** A store would take another text for a place, and leave sessions out. */
+function checkCursor(url: string, cursor: string | undefined): void {
+  const [scheme = ""] = url.toLowerCase().split(":");
+  if (cursor === undefined || (CURSORS[scheme] ?? /./).test(cursor)) return;
+  throw new Misuse(
+    `Cannot copy: --cursor must be what a run that broke off printed: received ${cursor}`,
+  );
 }
 
 function parseInstant(text: string | undefined): number | undefined {
@@ -524,7 +679,7 @@ function parseInstant(text: string | undefined): number | undefined {
 }
 
 async function* everySession(
-  { provider, progress, signal }: Call,
+  { provider, progress, report, signal }: Call,
 ): AsyncGenerator<StoredSession> {
   if (provider.scan === undefined) {
     throw new Error("Cannot go through sessions: the provider has no scan()");
@@ -535,10 +690,11 @@ async function* everySession(
     signal?.throwIfAborted();
     const page = ownOf(await provider.scan(cursor, PAGE, Date.now()));
     yield* page.sessions;
-    for (const id of page.unreadable ?? []) progress(`${id} cannot be read`);
+    for (const id of page.unreadable ?? []) report(`${id} cannot be read`);
     count += page.sessions.length;
     cursor = page.next;
-    if (cursor !== undefined) progress(`${count} sessions`);
+    const { total } = page;
+    if (cursor !== undefined) progress(progressLine({ count, total }));
   } while (cursor !== undefined);
 }
 
@@ -549,21 +705,18 @@ function required({ words }: Call, command: string, what: string): string {
 }
 
 function answer({ isJson, print }: Call, values: object): void {
-  if (isJson) return print(JSON.stringify(values));
+  if (isJson) return print(visible(JSON.stringify(values)));
   for (const [name, value] of Object.entries(values)) {
-    if (value !== undefined) print(name.padEnd(18) + text(name, value));
+    if (value !== undefined) print(name.padEnd(18) + cell(text(name, value)));
   }
 }
 
 function text(name: string, value: unknown): string {
-  if (typeof value === "number" && name.endsWith("At")) return instant(value);
+  if (typeof value === "number") {
+    if (name.endsWith("At")) return instant(value);
+    if (name === "bytes") return size(value);
+  }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function row(cells: readonly string[]): string {
-  return cells
-    .map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0))
-    .join("  ");
 }
 
 /** Rounded down, so that `--since` leaves nothing out. */
@@ -573,23 +726,39 @@ function instant(time: number): string {
   return date.toISOString().slice(0, 19) + "Z";
 }
 
-/**
- * A label may come from a visitor: what would break the line, or have a terminal
- * do something, is written as in JSON, in which it means the same.
- */
-function visible(line: string): string {
-  return line.replace(
-    /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
+/** What a terminal is told to begin its line again, and to empty it. */
+const ERASE_LINE = "\r\x1b[K";
 
-if (import.meta.main) {
+/** Runs as a program of its own: what is printed goes to the terminal. */
+async function main(): Promise<void> {
+  const { stdin, stdout, stderr, env } = process;
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();
   // The second one ends the program at once.
   process.once("SIGINT", interrupt);
   const { signal } = interruption;
-  process.exitCode = await run(process.argv.slice(2), { signal });
+  process.exitCode = await run(process.argv.slice(2), {
+    signal,
+    isColoured: stdout.isTTY === true && !env["NO_COLOR"],
+    showProgress: stderr.isTTY
+      ? (line) => void stderr.write(ERASE_LINE + line)
+      : undefined,
+    confirm: stdin.isTTY && stderr.isTTY
+      ? (question) => ask(question, signal)
+      : undefined,
+  });
   process.off("SIGINT", interrupt);
 }
+
+async function ask(question: string, signal: AbortSignal): Promise<boolean> {
+  const { stdin: input, stderr: output } = process;
+  const terminal = createInterface({ input, output });
+  try {
+    const answered = await terminal.question(question, { signal });
+    return /^y(es)?$/i.test(answered.trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+if (import.meta.main) await main();

@@ -8,9 +8,9 @@ import {
 } from "@std/assert";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
@@ -195,7 +195,8 @@ async function runProgram(...args: readonly string[]): Promise<Outcome> {
 
 describe("list", () => {
   it("prints a line for each session, below the headings", async () => {
-    const { code, lines } = await Store.of(3).cli("list");
+    const now = Date.now();
+    const { code, lines } = await Store.of(3, { now }).cli("list");
     assertEquals(code, 0);
     assertEquals(lines.map((line) => line.split(" ")[0]), [
       "id",
@@ -265,6 +266,65 @@ describe("list", () => {
     const { lines, errors } = await Store.of(1001).cli("list", "--json");
     assertEquals(new Set(lines).size, 1001);
     assertEquals(errors, ["500 sessions", "1000 sessions"]);
+  });
+
+  it("sorts by last use, the latest first", async () => {
+    const now = Date.now();
+    const store = new Store({ now: now - 2000 }, { now }, { now: now - 1000 });
+    const { lines } = await store.cli("list");
+    assertEquals(
+      lines.slice(1).map((line) => line.split(" ")[0]),
+      [1, 2, 0].map(makeId),
+    );
+  });
+
+  it("tells times as people do", async () => {
+    const now = Date.now() - 2 * 60_000 - 1000;
+    const { lines } = await new Store({ now }).cli("list");
+    assertStringIncludes(lines[1] as string, "2 minutes ago  in 57 minutes");
+  });
+
+  it("aligns columns behind labels that are long or wide", async () => {
+    const labels = [
+      "x",
+      "x".repeat(60),
+      "\u65e5\u672c\u{1f4bb}",
+      "e\u0301e\u0301",
+    ];
+    const now = Date.now();
+    const store = new Store(...labels.map((label) => ({ now, label })));
+    const { lines } = await store.cli("list");
+    // id, user, a device of 60 columns and bound stand before the first time.
+    const start = 24 + 2 + 4 + 2 + 60 + 2 + 5 + 2;
+    assertEquals(lines[0]?.indexOf("created"), start);
+    assertEquals(
+      lines.slice(1).map((line) => line.indexOf("just now")),
+      // Each wide character is drawn over two columns, an accent over none.
+      [start, start, start - 2, start + 2],
+    );
+  });
+
+  it("lets no label forge a column", async () => {
+    const hidden = "\u200b\u200d\u2060\ufeff\u00ad\u3164\ufe0f\u00a0";
+    const label = `a${hidden}\u{e0041}b   just now`;
+    const { lines } = await new Store({ label }).cli("list");
+    assertStringIncludes(
+      lines[1] as string,
+      "a\\u200b\\u200d\\u2060\\ufeff\\u00ad\\u3164\\ufe0f\\u00a0\\udb40\\udc41b \\u0020\\u0020just now",
+    );
+  });
+
+  it("sets its headings off only where that is asked for", async () => {
+    const { lines } = await Store.of(1).cli("list");
+    assertFalse(lines.join().includes("\x1b"));
+    const coloured: string[] = [];
+    await run([Store.of(1).url, "list"], {
+      print: (line) => coloured.push(line),
+      isColoured: true,
+    });
+    assert(coloured[0]?.startsWith("\x1b[1mid "));
+    assert(coloured[0]?.endsWith("\x1b[22m"));
+    assertFalse(coloured[1]?.includes("\x1b"));
   });
 
   it("leaves out what has expired", async () => {
@@ -428,6 +488,53 @@ describe("revoke", () => {
     await other.site.manager.close();
   });
 
+  it("only counts in a dry run", async () => {
+    const ada = { principal: "ada" };
+    const store = new Store(ada, ada, {});
+    for (
+      const [count, ...args] of [
+        [1, makeId(0)],
+        [2, "--principal", "ada"],
+        [3, "--everything"],
+      ] as const
+    ) {
+      const { code, lines } = await store.cli("revoke", ...args, "--dry-run");
+      assertEquals([code, lines], [0, [`${count} would be revoked`]]);
+    }
+    const json = await store.cli("revoke", makeId(7), "--dry-run", "--json");
+    assertEquals([json.code, json.lines], [1, ['{"wouldRevoke":0}']]);
+    assertEquals(store.ids.length, 3);
+  });
+
+  it("counts a session that cannot be read in a dry run", async () => {
+    const store = Store.of(1);
+    store.exec("UPDATE sessions SET data = 'x'");
+    for (const what of [makeId(0), "--everything"]) {
+      const { lines } = await store.cli("revoke", what, "--dry-run");
+      assertEquals(lines, ["1 would be revoked"]);
+    }
+  });
+
+  it("asks before it ends every session, where somebody can answer", async () => {
+    const store = Store.of(2);
+    const questions: string[] = [];
+    const ask = async (isYes: boolean, ...args: string[]) =>
+      await run([store.url, "revoke", "--everything", ...args], {
+        print() {},
+        printError() {},
+        confirm: (question) => {
+          questions.push(question);
+          return Promise.resolve(isYes);
+        },
+      });
+    assertEquals([await ask(false), store.ids.length], [1, 2]);
+    assertEquals(questions.length, 1);
+    assertEquals([await ask(true), store.ids.length], [0, 0]);
+    assertEquals(questions.length, 2);
+    assertEquals(await ask(false, "--yes"), 0);
+    assertEquals(questions.length, 2);
+  });
+
   for (
     const [name, args] of [
       ["neither id nor option", []],
@@ -507,7 +614,7 @@ describe("stats", () => {
       "sessions          3",
       "users             1",
       "signedIn          2",
-      "bytes             39",
+      "bytes             39 bytes",
     ]);
   });
 
@@ -667,6 +774,82 @@ describe("copy", () => {
     assertEquals(to.ids.length, 1000);
   });
 
+  it("refuses to copy a store to itself", async () => {
+    const from = Store.of(1);
+    symlinkSync(from.path, `${from.path}.link`);
+    for (
+      const url of [
+        from.url,
+        `SQLITE:${from.path}`,
+        `${from.url}?table=sessions`,
+        `${from.url}.link`,
+        `sqlite:${relative(process.cwd(), from.path)}`,
+      ]
+    ) {
+      const { code, errors } = await from.cli("copy", url);
+      assertEquals(code, 2);
+      assertStringIncludes(errors[0] as string, "name the same store");
+    }
+    const other = await from.cli("copy", `${from.url}?table=other`);
+    assertEquals(other.code, 0);
+  });
+
+  it("refuses to copy to memory", async () => {
+    for (const url of ["memory:", "memory", "sqlite::memory:"]) {
+      const { code, errors } = await Store.of(1).cli("copy", url);
+      assertEquals(code, 2);
+      assertStringIncludes(errors[0] as string, "ends with the command");
+    }
+  });
+
+  for (const cursor of ["", "soon", "id 1", `${makeId(0)}0`]) {
+    it(`refuses "${cursor}" as a cursor`, async () => {
+      const to = new Store();
+      const args = ["copy", to.url, `--cursor=${cursor}`];
+      const { code, errors } = await Store.of(1).cli(...args);
+      assertEquals(code, 2);
+      assertStringIncludes(errors[0] as string, "--cursor must be");
+      assertEquals(to.ids, []);
+    });
+  }
+
+  it("shows a percentage where the store knows", async () => {
+    const provider = new MemoryProvider();
+    for (let number = 0; number < 1000; number++) {
+      provider.create(makeId(number), makeRecord({ now: Date.now() }), 0);
+    }
+    const scan = provider.scan.bind(provider);
+    const counting = Object.assign(provider, {
+      scan: (...args: Parameters<typeof scan>) => ({
+        ...scan(...args),
+        total: 1000,
+      }),
+    });
+    register("counting", () => counting);
+    const shown: string[] = [];
+    await run(["counting:", "copy", new Store().url], {
+      print() {},
+      printError() {},
+      showProgress: (line) => shown.push(line),
+    });
+    assertEquals(shown[0], "500 of 1000 (50 %)");
+  });
+
+  it("takes its progress away before it prints", async () => {
+    const shown: string[] = [];
+    const code = await run([Store.of(501).url, "stats"], {
+      print: (line) => shown.push(line),
+      showProgress: (line) => shown.push(line),
+    });
+    assertEquals(code, 0);
+    assertEquals(shown.slice(0, 3), [
+      "500 sessions",
+      "",
+      "sessions          501",
+    ]);
+    assertEquals(shown.at(-1), "");
+  });
+
   it("refuses to go without a URL to copy to", async () => {
     const { code, errors } = await new Store().cli("copy");
     assertEquals(code, 2);
@@ -702,10 +885,34 @@ describe("the command line", () => {
     });
   }
 
-  it("tells how it is used when asked", async () => {
-    const { code, lines, errors } = await cli(["--help"]);
-    assertEquals([code, errors], [0, []]);
-    assertStringIncludes(lines[0] as string, "Usage: ");
+  for (const word of ["--help", "-h", "help"]) {
+    it(`tells how it is used when asked by ${word}`, async () => {
+      const { code, lines, errors } = await cli([word]);
+      assertEquals([code, errors], [0, []]);
+      assertStringIncludes(lines[0] as string, "Usage: ");
+    });
+  }
+
+  it("refuses a table that is not there, and makes none", async () => {
+    const path = join(folder, "other.db");
+    const file = new DatabaseSync(path);
+    file.exec("CREATE TABLE other (id)");
+    const tables = () =>
+      file.prepare("SELECT name FROM sqlite_schema").all().length;
+    const { code, errors } = await cli([`sqlite:${path}`, "stats"]);
+    const count = tables();
+    file.close();
+    assertEquals([code, count], [2, 1]);
+    assertStringIncludes(errors[0] as string, "no such table");
+  });
+
+  it("says to use Bun for Redis elsewhere", {
+    skip: "Bun" in globalThis,
+  }, async () => {
+    const { code, errors } = await cli(["redis://a:pass@localhost", "stats"]);
+    assertEquals(code, 2);
+    assertStringIncludes(errors[0] as string, "run the command line with Bun");
+    assertFalse(errors.join().includes("pass"));
   });
 
   it("names the known schemes in place of one that is unknown", async () => {
