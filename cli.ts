@@ -33,7 +33,7 @@
  * An id is taken for one although it begins with `-`; another word that does
  * comes after `--`, or after `=` if it belongs to an option.
  *
- * The exit code is 0 for done, 1 for not found, failed or copied in part, 2 for
+ * The exit code is 0 for done, 1 for not found, failed, declined or copied in part, 2 for
  * misuse and 130 for interrupted.
  *
  * ## Copying
@@ -225,7 +225,7 @@ class Misuse extends TypeError {}
  *
  * @param args The URL, the command, and what follows it.
  * @param given See {@linkcode CliOptions}.
- * @returns The exit code: 0 for done, 1 for not found, failed or copied in part,
+ * @returns The exit code: 0 for done, 1 for not found, failed, declined or copied in part,
  * 2 for misuse, 130 for stopped by `signal`.
  * @throws {TypeError} If there is an option of another name.
  */
@@ -729,8 +729,20 @@ function instant(time: number): string {
 /** What a terminal is told to begin its line again, and to empty it. */
 const ERASE_LINE = "\r\x1b[K";
 
-/** Runs as a program of its own: what is printed goes to the terminal. */
-async function main(): Promise<void> {
+/**
+ * Runs as a program of its own: takes the arguments of the process, prints to
+ * the terminal, and sets the exit code.
+ *
+ * @returns Once the command has ended.
+ *
+ * @example The file that a command of the shell runs
+ * ```ts ignore
+ * import { main } from "@cloakroom/session/cli";
+ *
+ * await main();
+ * ```
+ */
+export async function main(): Promise<void> {
   const { stdin, stdout, stderr, env } = process;
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();

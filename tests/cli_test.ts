@@ -6,9 +6,15 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import process from "node:process";
@@ -191,6 +197,26 @@ async function runProgram(...args: readonly string[]): Promise<Outcome> {
     text.split("\n").slice(0, -1)
   );
   return { code, lines, errors };
+}
+
+const hasScript = process.platform === "linux" &&
+  existsSync("/usr/bin/script");
+
+/** What the program writes on a terminal on which somebody types. */
+function onTerminal(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+  input = "",
+): string {
+  const prefix = "Bun" in globalThis ? [] : ["run", "-A"];
+  const command = [process.execPath, ...prefix, program, ...args];
+  const { NO_COLOR: _, ...env } = process.env;
+  const { stdout } = spawnSync(
+    "script",
+    ["-qec", command.map((word) => `'${word}'`).join(" "), "/dev/null"],
+    { input, env: { ...env, ...settings }, encoding: "utf8", timeout: 20_000 },
+  );
+  return stdout;
 }
 
 describe("list", () => {
@@ -1028,5 +1054,51 @@ describe("the program", () => {
     const { code, lines, errors } = await runProgram("memory:", "fly");
     assertEquals([code, lines], [2, []]);
     assertStringIncludes(errors[0] as string, "received fly");
+  });
+});
+
+describe("the tarball for npm", () => {
+  it("holds the command line as a command that Node runs", {
+    skip: "Bun" in globalThis && "it is packed by Deno",
+  }, () => {
+    const packed = join(folder, "session.tgz");
+    const script = fileURLToPath(new URL("../npm/pack.ts", import.meta.url));
+    const options = { stdio: "pipe" } as const;
+    execFileSync(process.execPath, ["run", "-A", script, packed], options);
+    execFileSync("tar", ["-xzf", packed, "-C", folder]);
+    const root = join(folder, "package");
+    const { bin } = JSON.parse(
+      readFileSync(join(root, "package.json"), "utf8"),
+    );
+    assertEquals(Object.keys(bin), ["cloakroom-session"]);
+    const file = join(root, bin["cloakroom-session"]);
+    const printed = execFileSync(file, ["memory:", "stats", "--json"], options);
+    assertEquals(
+      printed.toString(),
+      '{"sessions":0,"users":0,"signedIn":0,"bytes":0}\n',
+    );
+  });
+});
+
+describe("on a terminal", { skip: !hasScript && "script is missing" }, () => {
+  it("asks, sets headings off, and obeys NO_COLOR", () => {
+    const store = new Store({ principal: "ada" });
+    assertStringIncludes(onTerminal([store.url, "list"]), "\x1b[1mid");
+    const plain = onTerminal([store.url, "list"], { NO_COLOR: "1" });
+    assertFalse(plain.includes("\x1b[1m"));
+    const asked = onTerminal([store.url, "revoke", "--everything"], {}, "n\n");
+    assertStringIncludes(asked, "End every session of this store? [y/N]");
+    assertStringIncludes(asked, "Nothing was revoked");
+    assertEquals(store.ids.length, 1);
+    onTerminal([store.url, "revoke", "--everything"], {}, "y\n");
+    assertEquals(store.ids, []);
+  });
+
+  it("rewrites one line of progress", () => {
+    const text = onTerminal([Store.of(1001).url, "stats"]);
+    assertStringIncludes(
+      text,
+      "\r\x1b[K500 sessions\r\x1b[K1000 sessions\r\x1b[Ksessions",
+    );
   });
 });

@@ -1,0 +1,53 @@
+/**
+ * Packs the tarball for npm, with the command line as `cloakroom-session`:
+ * `deno run -A npm/pack.ts FILE`.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The name of the command, and the file that it runs. */
+const NAME = "cloakroom-session";
+const FILE = "bin.js";
+
+/** It calls `main` itself: not every Node knows which module is the main one. */
+const PROGRAM = `#!/usr/bin/env node
+import { main } from "./cli.js";
+
+await main();
+`;
+
+/** Adds what `deno pack` cannot write: the command. */
+function addCommand(folder: string): void {
+  const path = join(folder, "package.json");
+  const manifest = JSON.parse(readFileSync(path, "utf8"));
+  const whole = { ...manifest, bin: { [NAME]: `./${FILE}` } };
+  writeFileSync(path, JSON.stringify(whole, undefined, 2) + "\n");
+  writeFileSync(join(folder, FILE), PROGRAM, { mode: 0o755 });
+}
+
+function pack(output: string): void {
+  const folder = mkdtempSync(join(tmpdir(), "pack-"));
+  const cwd = fileURLToPath(new URL("..", import.meta.url));
+  const packed = join(folder, "packed.tgz");
+  const args = ["pack", "--config", "jsr.json", "--allow-dirty"];
+  try {
+    execFileSync("deno", [...args, "--output", packed], { cwd });
+    execFileSync("tar", ["-xzf", packed, "-C", folder]);
+    addCommand(join(folder, "package"));
+    execFileSync("tar", ["-czf", output, "-C", folder, "package"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const [output] = process.argv.slice(2);
+  if (output === undefined) {
+    throw new TypeError("Cannot pack: the name of the file is missing");
+  }
+  pack(resolve(output));
+}
