@@ -644,17 +644,23 @@ function progressLine(
   return `${count} of ${total} (${percentage} %)`;
 }
 
-/** What a store names as `next`, where it is not for the store alone to say. */
+/** An id, behind which the next page begins. */
+const ID_CURSOR = /^[\w-]{24}$/;
+
+/** A round, what tells a change of servers, and a server with a place on it. */
+const REDIS_CURSOR = /^\d+ \S*(?: \S* \d+)?$/;
+
+/** What stores name as `next`, by scheme. */
 const CURSORS: Readonly<Record<string, RegExp>> = {
   memory: /^\d{1,15}$/,
-  sqlite: /^[\w-]{24}$/,
-  postgres: /^[\w-]{24}$/,
-  postgresql: /^[\w-]{24}$/,
-  mysql: /^[\w-]{24}$/,
-  mariadb: /^[\w-]{24}$/,
-  redis: /^\d+ \S+ \S* \d+$/,
-  rediss: /^\d+ \S+ \S* \d+$/,
-  valkey: /^\d+ \S+ \S* \d+$/,
+  sqlite: ID_CURSOR,
+  postgres: ID_CURSOR,
+  postgresql: ID_CURSOR,
+  mysql: ID_CURSOR,
+  mariadb: ID_CURSOR,
+  redis: REDIS_CURSOR,
+  rediss: REDIS_CURSOR,
+  valkey: REDIS_CURSOR,
 };
 
 /** A store would take another text for a place, and leave sessions out. */
