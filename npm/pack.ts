@@ -35,7 +35,9 @@ function pack(output: string): void {
   const packed = join(folder, "packed.tgz");
   const args = ["pack", "--config", "jsr.json", "--allow-dirty"];
   try {
-    execFileSync("deno", [...args, "--output", packed], { cwd });
+    // It warns of each file that has no types because nobody outside needs them.
+    const stdio = "pipe";
+    execFileSync("deno", [...args, "--output", packed], { cwd, stdio });
     execFileSync("tar", ["-xzf", packed, "-C", folder]);
     addCommand(join(folder, "package"));
     execFileSync("tar", ["-czf", output, "-C", folder, "package"]);

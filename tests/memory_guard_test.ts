@@ -102,6 +102,7 @@ describe("MemoryProvider and guards", () => {
       sessions: [{
         id: A,
         ...fields,
+        binding: undefined,
         createdAt: START,
         accessedAt: START,
         idleTimeout: 3600,
