@@ -37,7 +37,10 @@ function pack(output: string): void {
   try {
     // It warns of each file that has no types because nobody outside needs them.
     const stdio = "pipe";
-    execFileSync("deno", [...args, "--output", packed], { cwd, stdio });
+    execFileSync(process.execPath, [...args, "--output", packed], {
+      cwd,
+      stdio,
+    });
     execFileSync("tar", ["-xzf", packed, "-C", folder]);
     addCommand(join(folder, "package"));
     execFileSync("tar", ["-czf", output, "-C", folder, "package"]);

@@ -210,7 +210,8 @@ function onTerminal(
 ): string {
   const prefix = "Bun" in globalThis ? [] : ["run", "-A"];
   const command = [process.execPath, ...prefix, program, ...args];
-  const { NO_COLOR: _, ...env } = process.env;
+  // Deno adds to what there is: what must not be is emptied.
+  const env = { ...process.env, NO_COLOR: "" };
   const { stdout } = spawnSync(
     "script",
     ["-qec", command.map((word) => `'${word}'`).join(" "), "/dev/null"],
