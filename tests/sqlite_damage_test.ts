@@ -32,6 +32,7 @@ import {
 
 const OF_LIST: readonly string[] = [
   "label",
+  "binding",
   "authenticated_at",
   "created_at",
   "accessed_at",
