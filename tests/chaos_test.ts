@@ -188,6 +188,9 @@ async function reportOn(provider: MemoryProvider | object): Promise<Report> {
   }
 }
 
+/** How often browsers try to find out what is wrong with a provider. */
+const MAX_RUNS = 10;
+
 describe("browsers on a provider in memory", () => {
   it("find nothing wrong with one that is right", async () => {
     const { violations, failed, acknowledged } = await reportOn(
@@ -199,9 +202,13 @@ describe("browsers on a provider in memory", () => {
 
   for (const [name, { kind, make }] of Object.entries(BROKEN)) {
     it(`find out one that ${name}`, async () => {
-      const { violations } = await reportOn(make());
-      const kinds = violations.map((violation) => violation.kind);
-      assert(kinds.includes(kind), kinds.join());
+      // What some of them do wrong takes two requests that happen to meet.
+      const kinds = new Set<string>();
+      for (let run = 0; run < MAX_RUNS && !kinds.has(kind); run++) {
+        const { violations } = await reportOn(make());
+        for (const violation of violations) kinds.add(violation.kind);
+      }
+      assert(kinds.has(kind), [...kinds].join());
     });
   }
 });
