@@ -86,7 +86,7 @@ function fromText(text: string, name: string): Uint8Array {
   const bytes = Buffer.from(text, "base64url");
   if (bytes.toString("base64url") === text) return bytes;
   throw new TypeError(
-    `Cannot encrypt sessions: ${name} must be base64url without padding: received ${text.length} other characters`,
+    `Cannot encrypt sessions: ${name} must be base64url without padding: received other text of ${text.length} characters`,
   );
 }
 
