@@ -267,10 +267,9 @@ class EncryptedProvider implements Provider {
   ): Awaitable<readonly string[]> {
     const ended = new Set<string>();
     const done = oneByOne(this.#guardsLike(guard), (guard) => {
-      const left = ids.filter((id) => !ended.has(id));
       const { destroyMany } = this.#inner as Calls;
       return then(
-        destroyMany.call(this.#inner, left, guard, now, patience),
+        destroyMany.call(this.#inner, ids, guard, now, patience),
         (some) => some.forEach((id) => ended.add(id)),
       );
     });

@@ -554,6 +554,10 @@ describe("a key", () => {
       [new Uint8Array(16), "keys[0] must be 32 bytes: received 16 bytes"],
       [hidden, "must be extractable: received a CryptoKey that is not"],
       [publicKey, "or a secret CryptoKey: received public"],
+      [
+        { type: "secret", extractable: true, algorithm, usages },
+        "keys[0] cannot be exported here at once: received a CryptoKey",
+      ],
       [null, "or a secret CryptoKey: received null"],
       [undefined, "or a secret CryptoKey: received undefined"],
       [{}, "or a secret CryptoKey: received object"],

@@ -102,13 +102,20 @@ function fromObject(
       }`,
     );
   }
-  if (given.extractable) return exported(given);
+  if (given.extractable) return exported(given, name);
   throw new TypeError(
     `Cannot encrypt sessions: ${name} must be extractable: received a CryptoKey that is not`,
   );
 }
 
 /** At once, where `crypto.subtle.exportKey` takes a promise. */
-function exported(key: ExtractableKey): Uint8Array {
-  return KeyObject.from(key as Parameters<typeof KeyObject.from>[0]).export();
+function exported(key: ExtractableKey, name: string): Uint8Array {
+  try {
+    return KeyObject.from(key as Parameters<typeof KeyObject.from>[0]).export();
+  } catch {
+    // As in Deno before 2.8.
+    throw new TypeError(
+      `Cannot encrypt sessions: ${name} cannot be exported here at once: received a CryptoKey: hand over what crypto.subtle.exportKey("raw", key) gives, as a Uint8Array`,
+    );
+  }
 }
