@@ -169,8 +169,10 @@ describe("a Secure cookie by plain HTTP", () => {
         await handler(new Request("http://shop.example/"));
       }
     });
-    assertEquals(lines, [
-      "@cloakroom/session: a Secure cookie goes out by plain HTTP, where browsers refuse it: use HTTPS, or cookie: { secure: false } for development",
-    ]);
+    const said =
+      "@cloakroom/session: a Secure cookie goes out by plain HTTP, where browsers refuse it: use HTTPS, or cookie: { secure: false } for development";
+    // Under Bun all files share a process, and another may have had it said.
+    const isAlone = !("Bun" in globalThis);
+    assertEquals(lines, isAlone || lines.length > 0 ? [said] : []);
   });
 });
