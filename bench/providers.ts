@@ -36,6 +36,7 @@ import type {
 import { hashSecret, ID_LENGTH, mintSecret } from "../core/secret/token.ts";
 import { emptyObject, type StoredData } from "../core/value/types.ts";
 import { type DenoKv, DenoKvProvider } from "../providers/deno_kv.ts";
+import { encrypted, generateKey, type Hidden } from "../providers/encrypted.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { MysqlProvider } from "../providers/mysql.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
@@ -521,6 +522,14 @@ function folderSize(folder: string): number {
 
 type Opened = Store | string;
 
+const EVERYTHING: readonly Hidden[] = ["principal", "label", "key-names"];
+
+/** The same store with its sessions encrypted. */
+function encrypting(store: Store, hide: readonly Hidden[]): Store {
+  const options = { keys: [generateKey()], hide };
+  return { ...store, provider: encrypted(store.provider, options) };
+}
+
 const STORES: ReadonlyMap<
   string,
   (payload: () => string) => Awaitable<Opened>
@@ -531,6 +540,8 @@ const STORES: ReadonlyMap<
   ["postgres", openPostgres],
   ["mariadb", openMariadb],
   ["deno-kv", openDenoKv],
+  ["memory-encrypted", (payload) => encrypting(openMemory(payload), [])],
+  ["memory-hidden", (payload) => encrypting(openMemory(payload), EVERYTHING)],
 ]);
 
 function openMemory(payload: () => string): Store {

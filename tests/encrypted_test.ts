@@ -160,6 +160,27 @@ describe("an encrypted session", () => {
   });
 });
 
+describe("a copy of encrypted sessions", () => {
+  it("needs no key, and is opened with the same one", async () => {
+    const { provider, store } = setUp({ hide: ALL });
+    await provider.create(A, ADA, START);
+    const other = new MemoryProvider();
+    const { copied } = await copy(store, other, { now: () => START });
+    assertEquals(copied, 1);
+    const opened = encrypted(other, { keys: [KEY], hide: ALL });
+    assertEquals(await live(opened), await live(provider));
+  });
+
+  it("encrypts what was not encrypted", async () => {
+    const store = new MemoryProvider();
+    store.create(A, ADA, START);
+    const { provider, store: other } = setUp({ hide: ALL });
+    await copy(store, provider, { now: () => START });
+    assertEquals(await live(provider), await live(store));
+    assertNotEquals((await live(other)).principal, "ada");
+  });
+});
+
 describe("what is hidden", () => {
   it("is a principal, whose digest is the same in all sessions", async () => {
     const { provider, store } = setUp({ hide: ["principal"] });
