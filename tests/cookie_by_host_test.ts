@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { describe, it } from "node:test";
 import type { HostCookieOptions } from "../core/carriage/cookie_by_host.ts";
 import { Manager, type ManagerOptions, type Session } from "../mod.ts";
+import { inheriting } from "./_pollution.ts";
 
 /** The name and the value of the cookie that a response sets. */
 function pairOf(response: Response): string {
@@ -118,6 +119,42 @@ describe("a cookie that follows from the request", () => {
     const cookie = pairOf(await fetch("https://alias.one/?user=ada"));
     assertEquals(await seen(fetch, "https://alias.two/", cookie), "ada");
     assertEquals(await seen(fetch, "https://other/", cookie), "wrong-secret");
+  });
+
+  it("takes no host for what other hosts share", async () => {
+    const fetch = site(({ url }) => {
+      const { hostname, searchParams } = new URL(url);
+      const name = "sid";
+      if (hostname === "shared.example") return { name };
+      return searchParams.has("domain")
+        ? { name, domain: "shared.example" }
+        : { name, scope: "shared.example" };
+    });
+    const host = "https://shared.example/";
+    const others = ["https://a.shared.example/?domain", "https://b.example/"];
+    const own = pairOf(await fetch(`${host}?user=ada`));
+    for (const other of others) {
+      assertEquals(await seen(fetch, other, own), "wrong-secret");
+      const join = other.includes("?") ? "&" : "?";
+      const cookie = pairOf(await fetch(`${other}${join}user=ada`));
+      assertEquals(await seen(fetch, host, cookie), "wrong-secret");
+      assertEquals(await seen(fetch, other, cookie), "ada");
+    }
+  });
+
+  it("takes nothing that every object inherits", async () => {
+    const fetch = site(() => ({}));
+    const response = await inheriting(
+      { scope: "all", domain: "evil.example", name: "planted", secure: false },
+      () => fetch("https://a.example/?user=ada"),
+    );
+    assertMatch(response.headers.get("set-cookie")!, /^__Host-id=.+; Secure/);
+    const cookie = pairOf(response);
+    assertEquals(
+      await seen(fetch, "https://b.example/", cookie),
+      "wrong-secret",
+    );
+    assertEquals(await seen(fetch, "https://a.example/", cookie), "ada");
   });
 
   it("takes no scope for another, whatever is in it", async () => {

@@ -1,4 +1,5 @@
 /** One session cookie for each host, where a manager serves many. */
+import { ownOf } from "../option_names.ts";
 import type { RequestLike } from "./arrival.ts";
 import {
   type CookieOptions,
@@ -12,7 +13,8 @@ export interface HostCookieOptions extends CookieOptions {
    * What the hosts have in common that share their sessions: with the same text,
    * a session of one opens on the other as well. Any text.
    *
-   * @default {domain}, and without one the host in the request's URL
+   * @default {domain}, and without one the sessions are those of the host in the
+   * request's URL alone
    */
   readonly scope?: string | undefined;
 }
@@ -40,8 +42,13 @@ export function cookieByHost(
 ): CookieOf {
   const templates = new Map<string, CookieTemplate>();
   return (request) => {
-    const { scope, ...options } = checked(ask(request));
-    const place = scope ?? options.domain?.toLowerCase() ?? hostOf(request);
+    const answer = checked(ask(request));
+    const { scope, ...options } = answer;
+    const shared = scope ?? answer.domain?.toLowerCase();
+    // No host can take the name of what others share for its own.
+    const place = shared === undefined
+      ? `host ${hostOf(request)}`
+      : `scope ${shared}`;
     const key = JSON.stringify([place, options]);
     const known = templates.get(key);
     if (known !== undefined) return known;
@@ -53,8 +60,14 @@ export function cookieByHost(
   };
 }
 
-function checked(answer: HostCookieOptions): HostCookieOptions {
-  if (typeof answer !== "object" || answer === null || "then" in answer) {
+/** What was answered, as far as the answer has it itself. */
+function checked(given: HostCookieOptions): HostCookieOptions {
+  const answer = typeof given === "object" && given !== null
+    ? ownOf({ ...given })
+    : given;
+  if (
+    typeof answer !== "object" || answer === null || given instanceof Promise
+  ) {
     throw new TypeError(
       `Cannot use option cookie: its function must return options: received ${
         answer === null
