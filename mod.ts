@@ -64,6 +64,10 @@ export type {
   SkipReason,
 } from "./core/events.ts";
 export {
+  DEFAULT_PROOF_INTERVAL,
+  type DeviceBoundOptions,
+} from "./core/device/options.ts";
+export {
   Manager,
   type RunOptions,
   type SessionHandler,
@@ -73,10 +77,8 @@ export {
 export {
   DEFAULT_ABSOLUTE_TIMEOUT,
   DEFAULT_IDLE_TIMEOUT,
-  DEFAULT_PROOF_INTERVAL,
   DEFAULT_RENEW_GRACE,
   DEFAULT_RENEW_INTERVAL,
-  type DeviceBoundOptions,
   type Lifetime,
   type ManagerOptions,
 } from "./core/options.ts";

@@ -12,9 +12,23 @@ import {
   type CookieOf,
 } from "./carriage/cookie_by_host.ts";
 import { resolveOrigins } from "./carriage/cross_origin.ts";
+import {
+  checkBindable,
+  type DeviceBoundOptions,
+  type DeviceSettings,
+  resolveDeviceBound,
+} from "./device/options.ts";
 import type { SessionListener } from "./events.ts";
 import type { SessionError } from "./errors.ts";
 import type { Awaitable, Provider } from "./provider.ts";
+import {
+  checkChoice,
+  checkCount,
+  checkFlag,
+  checkFunction,
+  checkSeconds,
+  MAKING,
+} from "./option_checks.ts";
 import { ownOptions } from "./option_names.ts";
 import {
   resolveSchemas,
@@ -33,12 +47,6 @@ export const DEFAULT_RENEW_INTERVAL = 900;
 
 /** The grace of a replaced secret unless the options say otherwise, in seconds. */
 export const DEFAULT_RENEW_GRACE = 30;
-
-/** How long a browser keeps a proof unless the options say otherwise, in seconds. */
-export const DEFAULT_PROOF_INTERVAL = 600;
-
-/** Browsers prove ahead of time when less is left, in seconds: without end, below. */
-const MIN_PROOF_INTERVAL = 120;
 
 /** How a `Manager` works. Every option is checked when the manager is made. */
 export interface ManagerOptions {
@@ -213,41 +221,6 @@ export interface ManagerOptions {
   readonly onEvent?: SessionListener | undefined;
 }
 
-/** How sessions are bound to devices; see {@linkcode ManagerOptions.deviceBound}. */
-export interface DeviceBoundOptions {
-  /**
-   * Which sessions are bound:
-   *
-   * | mode | meaning |
-   * | --- | --- |
-   * | `"prefer"` | those of browsers that can |
-   * | `"require"` | all: one that is not bound 120 seconds after the sign-in opens nothing any more |
-   * | `"keep"` | those that are already, and no others: for switching it on and off |
-   *
-   * Switch it on by `"keep"` on every machine first, and off by way of it: one
-   * machine that does not know the path signs out whoever proves there.
-   *
-   * @default {"prefer"}
-   */
-  readonly mode?: "prefer" | "require" | "keep" | undefined;
-  /**
-   * The path of the site to which browsers post keys and proofs. `handle` and
-   * the adapters answer it. A proxy must leave it as it is.
-   *
-   * @default {"/device-bound-session"}
-   */
-  readonly path?: string | undefined;
-  /**
-   * How long a browser keeps a proof, in seconds, from 120 to 34,560,000. A copy
-   * of both cookies works that long and for `renewGrace` after it. A browser
-   * proves ahead of time when less than 120 seconds are left, and makes six
-   * proofs for a site in nine minutes at most.
-   *
-   * @default {600}
-   */
-  readonly interval?: number | undefined;
-}
-
 /** How long a session lives, and whether its cookie outlives the browser. */
 export interface Lifetime {
   /** How long it lives without a request, in seconds. */
@@ -256,16 +229,6 @@ export interface Lifetime {
   readonly absoluteTimeout: number;
   /** Whether its cookie outlives the browser. */
   readonly persistent: boolean;
-}
-
-/** How sessions are bound to devices, with every default settled. */
-export interface DeviceSettings {
-  readonly mode: "prefer" | "require" | "keep";
-  readonly path: string;
-  /** In seconds. */
-  readonly interval: number;
-  /** Those of `trustedOrigins`. */
-  readonly trustedHosts: readonly string[];
 }
 
 /** A manager's options with every default settled. */
@@ -301,13 +264,6 @@ export interface Settings {
 /** Every option of a manager, whatever its sessions hold. */
 export type AllOptions = ManagerOptions & SchemaOptions<object>;
 
-const DEVICE_OPTION_NAMES: readonly string[] = Object.keys(
-  { mode: 1, path: 1, interval: 1 } satisfies Record<
-    keyof DeviceBoundOptions,
-    1
-  >,
-);
-
 const OPTION_NAMES: readonly string[] = Object.keys(
   {
     provider: 1,
@@ -337,9 +293,6 @@ const OPTION_NAMES: readonly string[] = Object.keys(
     onEvent: 1,
   } satisfies Record<keyof AllOptions, 1>,
 );
-
-/** What cannot be done when an option is wrong. */
-const MAKING = "create Manager";
 
 /** The longest delay of a timer, in seconds: 2^31 - 1 ms. */
 const MAX_TIMER = 2_147_483;
@@ -455,58 +408,6 @@ function resolveCookies(
 }
 
 /**
- * Checks how sessions are to be bound.
- *
- * @throws {TypeError} If an option has the wrong type or form.
- */
-function resolveDeviceBound(
-  given: DeviceBoundOptions,
-  trusted: ReadonlySet<string>,
-): DeviceSettings {
-  const doing = `${MAKING}: deviceBound`;
-  const {
-    mode = "prefer",
-    path = "/device-bound-session",
-    interval = DEFAULT_PROOF_INTERVAL,
-  } = ownOptions(doing, given, DEVICE_OPTION_NAMES);
-  checkChoice("deviceBound.mode", mode, ["prefer", "require", "keep"]);
-  // What browsers make of it must be what the requests have.
-  if (typeof path !== "string" || !/^\/[\w.~/-]*$/.test(path)) {
-    throw new TypeError(
-      `Cannot ${doing}: path must start with / and have letters, digits and - . _ ~ / only: received ${path}`,
-    );
-  }
-  if (new URL(path, "https://host").pathname !== path) {
-    throw new TypeError(
-      `Cannot ${doing}: path must have no . or .. between two /, and not start with //: received ${path}`,
-    );
-  }
-  checkSeconds(MAKING, "deviceBound.interval", interval, {
-    max: MAX_COOKIE_AGE,
-  });
-  if (interval < MIN_PROOF_INTERVAL) {
-    throw new RangeError(
-      `Cannot ${MAKING}: deviceBound.interval must be at least ${MIN_PROOF_INTERVAL} seconds: received ${interval}`,
-    );
-  }
-  const trustedHosts = Array.from(
-    trusted,
-    (origin) => origin.replace(/^.*:\/\//, ""),
-  );
-  return { mode, path, interval, trustedHosts };
-}
-
-/** Whether the bound cookies beside this one are of this host alone. */
-function checkBindable({ name, isPartitioned }: CookieTemplate): void {
-  if (/^__host-/i.test(name) && !isPartitioned) return;
-  throw new TypeError(
-    `Cannot use option deviceBound: it takes a cookie whose name starts with __Host-, and which is not partitioned: received ${
-      isPartitioned ? "a partitioned one" : name
-    }`,
-  );
-}
-
-/**
  * Checks the three parts of a lifetime, each and against each other.
  *
  * @param doing What cannot be done if they are wrong, for the message.
@@ -534,37 +435,6 @@ export function checkLifetime(doing: string, lifetime: Lifetime): void {
   }
 }
 
-function checkSeconds(
-  doing: string,
-  name: string,
-  value: number,
-  { zero = false, max = Number.MAX_SAFE_INTEGER / 1000 } = {},
-): void {
-  checkNumber(doing, name, value, "seconds");
-  if (value > max) {
-    throw new RangeError(
-      `Cannot ${doing}: ${name} must not exceed ${max} seconds: received ${value}`,
-    );
-  }
-  if (zero ? value >= 0 : value > 0) return;
-  const kind = zero ? "zero or a positive number" : "a positive number";
-  throw new RangeError(
-    `Cannot ${doing}: ${name} must be ${kind} of seconds: received ${value}`,
-  );
-}
-
-function checkNumber(
-  doing: string,
-  name: string,
-  value: unknown,
-  unit: string,
-): void {
-  if (typeof value === "number") return;
-  throw new TypeError(
-    `Cannot ${doing}: ${name} must be a number of ${unit}: received ${typeof value}`,
-  );
-}
-
 function checkRenewal(interval: number, grace: number): void {
   checkSeconds(MAKING, "renewInterval", interval, { zero: true });
   checkSeconds(MAKING, "renewGrace", grace, { zero: true });
@@ -583,39 +453,5 @@ function checkTouchInterval(
   if (touchInterval < idleTimeout) return;
   throw new RangeError(
     `Cannot ${MAKING}: touchInterval must be below idleTimeout: received ${touchInterval} and ${idleTimeout}`,
-  );
-}
-
-function checkCount(name: string, value: number, unit: string): void {
-  checkNumber(MAKING, name, value, unit);
-  if (Number.isSafeInteger(value) && value > 0) return;
-  throw new RangeError(
-    `Cannot ${MAKING}: ${name} must be a positive whole number of ${unit}: received ${value}`,
-  );
-}
-
-function checkChoice(
-  name: string,
-  value: string,
-  choices: readonly string[],
-): void {
-  if (choices.includes(value)) return;
-  const quoted = choices.map((choice) => `"${choice}"`).join(" or ");
-  throw new TypeError(
-    `Cannot ${MAKING}: ${name} must be ${quoted}: received ${value}`,
-  );
-}
-
-function checkFlag(name: string, value: boolean): void {
-  if (typeof value === "boolean") return;
-  throw new TypeError(
-    `Cannot ${MAKING}: ${name} must be true or false: received ${value}`,
-  );
-}
-
-function checkFunction(name: string, value: unknown): void {
-  if (value === undefined || typeof value === "function") return;
-  throw new TypeError(
-    `Cannot ${MAKING}: ${name} must be a function: received ${typeof value}`,
   );
 }

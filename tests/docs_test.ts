@@ -6,11 +6,8 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type CookieOptions, resolveCookie } from "../core/carriage/cookie.ts";
 import type { HostCookieOptions } from "../core/carriage/cookie_by_host.ts";
-import {
-  type AllOptions,
-  type DeviceBoundOptions,
-  resolveOptions,
-} from "../core/options.ts";
+import type { DeviceBoundOptions } from "../core/device/options.ts";
+import { type AllOptions, resolveOptions } from "../core/options.ts";
 import { Manager, Session, type SessionErrorCode } from "../mod.ts";
 import { resolveBounds } from "../providers/memory/bounds.ts";
 

@@ -3,7 +3,7 @@ import { allTokens, type RequestLike } from "../carriage/arrival.ts";
 import { type CookieTemplate, findCookie } from "../carriage/cookie.ts";
 import { SessionError } from "../errors.ts";
 import type { ProofRefusal } from "../events.ts";
-import type { DeviceSettings } from "../options.ts";
+import type { DeviceSettings } from "./options.ts";
 import type { SessionRecord } from "../provider.ts";
 import type { Context } from "../request/context.ts";
 import { tokenStateOf } from "../store/record.ts";

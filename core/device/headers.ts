@@ -1,6 +1,6 @@
 /** What browsers and servers tell each other about bound sessions, as headers. */
 import type { CookieTemplate } from "../carriage/cookie.ts";
-import type { DeviceSettings } from "../options.ts";
+import type { DeviceSettings } from "./options.ts";
 import { ID_LENGTH } from "../secret/token.ts";
 import { boundName } from "./binding.ts";
 

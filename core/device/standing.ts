@@ -2,7 +2,7 @@
 import type { Arrival } from "../carriage/arrival.ts";
 import { cookieValueAt, findCookie } from "../carriage/cookie.ts";
 import type { SkipReason } from "../events.ts";
-import type { DeviceSettings, Settings } from "../options.ts";
+import type { Settings } from "../options.ts";
 import type { SessionRecord } from "../provider.ts";
 import {
   type Binding,
@@ -10,6 +10,7 @@ import {
   deadlineOf,
   parseBinding,
 } from "./binding.ts";
+import type { DeviceSettings } from "./options.ts";
 
 /**
  * What a request with the right secret is to its session's device:
