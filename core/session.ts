@@ -5,7 +5,8 @@ import { ownOptions } from "./option_names.ts";
 import { quote } from "./value/intake.ts";
 import { isPromise } from "./store/gateway.ts";
 import { type REMOVED, updateAtomically } from "./request/atomic_update.ts";
-import { Draft, isShutOut } from "./request/draft.ts";
+import { Draft } from "./request/draft.ts";
+import { isShutOut } from "./request/opening.ts";
 import { checkFormToken, makeFormToken } from "./secret/form_token.ts";
 import { type Changeable, type ReadonlyDeep, viewed } from "./value/types.ts";
 

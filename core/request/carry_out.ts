@@ -15,9 +15,17 @@ import type {
 import { mintSibling, ownText } from "../secret/token.ts";
 import { isPromise } from "../store/gateway.ts";
 import { tokenStateOf } from "../store/record.ts";
+import {
+  authenticationChange,
+  confirmationChange,
+  dataChange,
+  newRecord,
+  renewalChange,
+} from "./changes.ts";
 import type { Context } from "./context.ts";
-import { type Draft, isShutOut } from "./draft.ts";
+import type { Draft } from "./draft.ts";
 import { opens } from "./judgement.ts";
+import { isShutOut } from "./opening.ts";
 import { type Confirmation, decide, type Plan, type Renewal } from "./plan.ts";
 import { SessionLimit } from "./session_limit.ts";
 
@@ -93,12 +101,11 @@ export class CarryOut {
   #finish<T>(draft: Draft, answer: Answer<T>, cookie: Cookie): T {
     const isSecret = draft.carrier === "bearer";
     const { ending } = draft.intent;
-    const device = this.#context.settings.deviceBound === undefined
-      ? undefined
-      : draft.deviceHeader(
-        ending !== undefined && cookie !== undefined,
-        () => answer.reach,
-      );
+    const device = draft.device?.header({
+      isCleared: ending !== undefined && cookie !== undefined,
+      isProofAsked: draft.intent.isProofAsked,
+      reach: () => answer.reach,
+    });
     if (
       cookie === undefined && device === undefined && !draft.isLookedInto &&
       !isSecret
@@ -198,7 +205,7 @@ export class CarryOut {
       : dated ?? await this.#dateOf(draft, signIn.principal, now);
     const created = gateway.create(
       draft.key,
-      draft.newRecord(now, authenticatedAt),
+      newRecord(draft, now, authenticatedAt),
       now,
     );
     if (!(isPromise(created) ? await created : created)) {
@@ -291,7 +298,7 @@ export class CarryOut {
     const secretHash = draft.secretHash(draft.secret);
     let record = draft.record as SessionRecord;
     for (let attempt = 0; attempt < MAX_SIGN_INS; attempt++) {
-      const change = draft.authenticationChange(record, now, authenticatedAt);
+      const change = authenticationChange(draft, record, now, authenticatedAt);
       const result = await this.#update(draft, change, {
         token: tokenStateOf(record),
       }, now);
@@ -324,7 +331,7 @@ export class CarryOut {
     }
     const secret = handedOut ??
       mintSibling(draft.secret, draft.tokenState.secretHash);
-    const change = draft.renewalChange(secret, until, now);
+    const change = renewalChange(draft, secret, until, now);
     const result = await this.#updateToken(draft, change, now, isEssential);
     if (handedOut !== undefined && result !== "done") {
       throw notHandedOut(draft.id, result);
@@ -344,12 +351,12 @@ export class CarryOut {
     now: number,
     confirmation: Confirmation,
   ): Promise<Cookie> {
-    const change = draft.confirmationChange(confirmation);
+    const change = confirmationChange(draft, confirmation);
     const { isToken, isDevice, isEssential } = confirmation;
     const guard = {
       family: draft.family,
       token: isToken ? draft.tokenState : undefined,
-      binding: isDevice ? draft.bindingState : undefined,
+      binding: isDevice ? draft.device?.state : undefined,
     };
     const result = await this.#updateOrTell(
       draft,
@@ -394,7 +401,7 @@ export class CarryOut {
     isEssential: boolean,
   ): Promise<undefined> {
     const guard = { family: draft.family };
-    const change = draft.dataChange();
+    const change = dataChange(draft);
     const result = await this.#updateOrTell(
       draft,
       change,

@@ -1,26 +1,10 @@
 /** One session as one request sees it: what was read, and what was done since. */
 import type { Arrival } from "../carriage/arrival.ts";
-import type { Reach } from "../carriage/response.ts";
-import {
-  bindingText,
-  newBinding,
-  registrationChallenge,
-} from "../device/binding.ts";
-import {
-  clearBoundCookie,
-  type Header,
-  registrationHeader,
-} from "../device/headers.ts";
-import { type DeviceJudgement, lifetimeOf } from "../device/standing.ts";
+import { RequestDevice } from "../device/request_device.ts";
 import { SessionError } from "../errors.ts";
 import type { RefusalReason } from "../events.ts";
 import { checkLifetime, type Lifetime } from "../options.ts";
-import type {
-  NewSessionRecord,
-  SessionChange,
-  SessionRecord,
-  TokenState,
-} from "../provider.ts";
+import type { SessionRecord, TokenState } from "../provider.ts";
 import {
   type Audience,
   type Carrier,
@@ -31,7 +15,6 @@ import {
   mintSecret,
   mintSibling,
   ownText,
-  type Token,
 } from "../secret/token.ts";
 import { absoluteExpiryOf, expiryOf, tokenStateOf } from "../store/record.ts";
 import { quote } from "../value/intake.ts";
@@ -45,54 +28,13 @@ import {
 import { ownOf } from "../option_names.ts";
 import { ChangeSet } from "./change_set.ts";
 import type { Context } from "./context.ts";
-import type { Case, Confirmation, Intent, SignIn, Standing } from "./plan.ts";
+import { isShutOut, type Opening } from "./opening.ts";
+import type { Case, Intent, SignIn, Standing } from "./plan.ts";
 
 /** The part of a stored record that an atomic update works from. */
 export interface Base {
   readonly data: StoredData;
   readonly version: number;
-}
-
-/** What opening a request has found out. */
-export type Opening =
-  | {
-    readonly standing: "opened";
-    readonly token: Token;
-    readonly record: SessionRecord;
-    /** What is stored of the secret in the token, and of its family. */
-    readonly secretHash: string;
-    readonly family: string;
-    /** Where sessions are bound to devices, what the request is to the device. */
-    readonly device: DeviceJudgement | undefined;
-  }
-  | {
-    readonly standing: "unproven";
-    readonly token: Token;
-    readonly device: DeviceJudgement;
-    readonly refusal: RefusalReason;
-  }
-  | {
-    readonly standing: "superseded";
-    readonly token: Token;
-    readonly refusal: RefusalReason;
-  }
-  | {
-    readonly standing: "ambiguous";
-    /** The sessions that the cookies open, each with the family shown. */
-    readonly rivals: readonly Rival[];
-    readonly refusal: RefusalReason;
-  }
-  | {
-    readonly standing: "visitor";
-    readonly refusal: RefusalReason | undefined;
-    /** Of sessions that were not found, and that an end is meant for as well. */
-    readonly unseen?: readonly Token[];
-  };
-
-/** One of two sessions that a request opens. */
-export interface Rival {
-  readonly id: string;
-  readonly family: string;
 }
 
 /** What a handler that asks for nothing asks for. */
@@ -116,6 +58,8 @@ export class Draft implements Case {
   readonly context: Context;
   readonly arrival: Arrival;
   readonly opening: Opening;
+  /** Where sessions are bound to devices, what the request is to them. */
+  readonly device: RequestDevice | undefined;
 
   /** What the request read; stays as it is until another session is begun. */
   #snapshot: SessionRecord | undefined;
@@ -135,9 +79,6 @@ export class Draft implements Case {
   #family: string | undefined;
   /** The secret that a sign-in puts in the place of the token's. */
   #nextSecret: string | undefined;
-  /** What a browser is to be offered once it is stored, and what it is then. */
-  #nextOffer: string | undefined;
-  #offer: string | undefined;
   #isStored: boolean;
   #isCommitted = false;
   #isLookedInto = false;
@@ -149,6 +90,7 @@ export class Draft implements Case {
     this.context = context;
     this.arrival = arrival;
     this.opening = opening;
+    this.device = RequestDevice.of(context.settings, arrival, opening);
     this.#isStored = opening.standing === "opened";
     this.#accessedAt = arrival.at;
     if (opening.standing !== "opened") return;
@@ -200,26 +142,15 @@ export class Draft implements Case {
     return this.#intent.ending !== undefined;
   }
 
-  /** What the request is to the device that its session is bound to. */
-  get device(): DeviceJudgement | undefined {
-    const { opening } = this;
-    return opening.standing === "opened" || opening.standing === "unproven"
-      ? opening.device
-      : undefined;
-  }
-
   /** Whether a device's key is registered for the session. */
   get isDeviceBound(): boolean {
     return this.#isStored && !this.isEnding &&
-      this.device?.binding?.key !== undefined;
+      this.device?.isRegistered === true;
   }
 
   /** When the device gave the proof that the request's cookie was made for. */
   get provedAt(): number | undefined {
-    const { deviceBound, renewGrace } = this.context.settings;
-    const deadline = this.isDeviceBound ? this.device?.deadline : undefined;
-    if (deadline === undefined || deviceBound === undefined) return undefined;
-    return deadline - lifetimeOf(renewGrace, deviceBound);
+    return this.isDeviceBound ? this.device?.provedAt : undefined;
   }
 
   /** Whether the handler looked into the session, so that its answer depends on it. */
@@ -230,6 +161,11 @@ export class Draft implements Case {
   /** The secret that the request came with, or that its session was given. */
   get secret(): string {
     return this.#secret ??= mintSecret();
+  }
+
+  /** What is stored of the secret that the request came with. */
+  get ownHash(): string | undefined {
+    return this.#secretHash;
   }
 
   /** What is stored of its family: the guard of all that the request does. */
@@ -360,6 +296,11 @@ export class Draft implements Case {
     return reading.value;
   }
 
+  /** What the request did to its values, if it did anything. */
+  get touchedValues(): ChangeSet | undefined {
+    return this.#values;
+  }
+
   get values(): ChangeSet {
     return this.#values ??= new ChangeSet(
       this.#snapshot?.data ?? EMPTY_DATA,
@@ -393,11 +334,11 @@ export class Draft implements Case {
   }
 
   get isProven(): boolean {
-    return this.device?.standing === "proven";
+    return this.device?.isProven === true;
   }
 
   get isDeviceNew(): boolean {
-    return this.isProven && this.device?.binding?.from === 0;
+    return this.device?.isNew === true;
   }
 
   get isUse(): boolean {
@@ -410,6 +351,11 @@ export class Draft implements Case {
 
   get record(): SessionRecord | undefined {
     return this.#latest;
+  }
+
+  /** The token as it was last read. */
+  get tokenState(): TokenState {
+    return tokenStateOf(this.#latest as SessionRecord);
   }
 
   get own(): "current" | "previous" | "neither" {
@@ -596,174 +542,6 @@ export class Draft implements Case {
       );
   }
 
-  // What the store is told
-
-  /** The token as it was last read. */
-  get tokenState(): TokenState {
-    return tokenStateOf(this.#latest as SessionRecord);
-  }
-
-  /** The record that the commit of a new session creates. */
-  newRecord(
-    now: number,
-    authenticatedAt: number | undefined,
-  ): NewSessionRecord {
-    const { idleTimeout, absoluteTimeout, persistent } = this.lifetime;
-    const { signIn } = this.#intent;
-    const record: Complete<NewSessionRecord> = {
-      data: this.values.toSet(),
-      secretHash: this.secretHash(this.secret),
-      family: this.family,
-      renewedAt: now,
-      previous: undefined,
-      principal: this.principal,
-      label: this.label,
-      authenticatedAt,
-      fingerprint: this.arrival.fingerprint,
-      binding: signIn === undefined ? undefined : this.#offerBinding(now),
-      createdAt: this.arrival.at,
-      accessedAt: now,
-      idleTimeout,
-      absoluteTimeout,
-      persistent,
-    };
-    return Object.freeze(record);
-  }
-
-  /** What the request did to the data, and for how long it lives. */
-  dataChange(): SessionChange {
-    const { lifetime } = this.#intent;
-    const change: Writable<SessionChange> = emptyObject() as object;
-    if (this.#values !== undefined) {
-      change.set = this.#values.toSet();
-      change.delete = this.#values.toDelete();
-    }
-    if (!this.isUse) change.isUse = false;
-    if (this.hasNewFingerprint) change.fingerprint = this.arrival.fingerprint;
-    if (lifetime !== undefined) Object.assign(change, lifetime);
-    return change;
-  }
-
-  /** The same, with the secret of a sign-in or of a new proof of identity. */
-  authenticationChange(
-    { secretHash, family }: SessionRecord,
-    now: number,
-    authenticatedAt: number,
-  ): SessionChange {
-    const { signIn } = this.#intent;
-    const change: Writable<SessionChange> = this.dataChange();
-    change.isUse = true;
-    change.secretHash = this.secretHash(this.nextSecret);
-    change.family = this.familyHash(this.nextSecret);
-    change.renewedAt = now;
-    change.previous = { secretHash, family, until: "never" };
-    change.authenticatedAt = authenticatedAt;
-    // Who proves nothing may have somebody else's device in their session.
-    if (this.context.settings.deviceBound !== undefined && !this.isProven) {
-      change.binding = this.#offerBinding(now) ?? null;
-    }
-    if (this.arrival.fingerprint !== undefined) {
-      change.fingerprint = this.arrival.fingerprint;
-    }
-    if (signIn !== undefined) {
-      change.principal = signIn.principal;
-      change.label = signIn.label;
-    }
-    return change;
-  }
-
-  /** The same, with a new secret of the same family. */
-  renewalChange(
-    secret: string,
-    until: number | "confirmed",
-    now: number,
-  ): SessionChange {
-    const change: Writable<SessionChange> = this.dataChange();
-    const { family } = this;
-    change.secretHash = this.secretHash(secret);
-    change.family = family;
-    change.renewedAt = now;
-    change.previous = {
-      secretHash: this.#secretHash as string,
-      family,
-      until,
-    };
-    return change;
-  }
-
-  /**
-   * The note that the present secret has arrived, or the device's cookie, and the
-   * data if that goes along.
-   */
-  confirmationChange(
-    { until, isToken, isDevice, hasData }: Confirmation,
-  ): SessionChange {
-    const change: Writable<SessionChange> = hasData
-      ? this.dataChange()
-      : emptyObject() as object;
-    if (!this.isUse) change.isUse = false;
-    const previous = this.#latest?.previous;
-    if (isToken && previous !== undefined) {
-      change.previous = { ...previous, until };
-    }
-    const binding = this.device?.binding;
-    if (isDevice && binding !== undefined) {
-      change.binding = bindingText({ ...binding, from: Math.floor(until) });
-    }
-    return change;
-  }
-
-  /** What a binding has to be for a confirmation: as it was when it was judged. */
-  get bindingState(): string | null {
-    const { opening } = this;
-    return opening.standing === "opened"
-      ? opening.record.binding ?? null
-      : null;
-  }
-
-  /** A new binding, and the challenge that the answer offers with it. */
-  #offerBinding(now: number): string | undefined {
-    const { deviceBound } = this.context.settings;
-    if (
-      deviceBound === undefined || deviceBound.mode === "keep" ||
-      this.carrier === "bearer"
-    ) return undefined;
-    const binding = newBinding(now);
-    this.#nextOffer = registrationChallenge(binding, this.key);
-    return bindingText(binding);
-  }
-
-  /**
-   * What the answer tells the browser about its device.
-   *
-   * @param isCleared Whether the session's own cookie is taken away.
-   * @param reach Whom a cookie would reach.
-   */
-  deviceHeader(isCleared: boolean, reach: () => Reach): Header | undefined {
-    const { deviceBound } = this.context.settings;
-    if (deviceBound === undefined) return undefined;
-    if (this.#offer !== undefined) {
-      return registrationHeader(deviceBound.path, this.#offer);
-    }
-    const { device, opening } = this;
-    if (device?.hasCookie !== true) return undefined;
-    // Without the stale one the browser proves anew, and is in again.
-    const isTaken = isCleared ||
-      (this.#intent.isProofAsked && reach() !== "none") ||
-      (opening.standing === "unproven" && reach() === "private");
-    return isTaken
-      ? clearBoundCookie(this.arrival.cookie, this.deviceId)
-      : undefined;
-  }
-
-  /** The session that the request's bound cookie is of. */
-  get deviceId(): string {
-    const { opening } = this;
-    return opening.standing === "opened" || opening.standing === "unproven"
-      ? ownText(opening.token.id)
-      : this.id;
-  }
-
   /** Seconds that the browser keeps the cookie; `undefined` for until it closes. */
   maxAge(now: number, authenticatedAt: number | undefined): number | undefined {
     const { absoluteTimeout, idleTimeout, persistent } = this.lifetime;
@@ -793,7 +571,7 @@ export class Draft implements Case {
       this.#family = this.familyHash(secret);
     }
     this.#isStored = true;
-    this.#offer = this.#nextOffer;
+    this.device?.stored();
     this.#base = undefined;
     this.#values?.settleAll();
     if (this.isUse) this.touched(now);
@@ -815,7 +593,7 @@ export class Draft implements Case {
     this.#secret = this.nextSecret;
     this.#secretHash = undefined;
     this.#family = undefined;
-    this.#nextOffer = undefined;
+    this.device?.forgetOffer();
     this.#isStored = false;
   }
 
@@ -869,16 +647,6 @@ export class Draft implements Case {
   }
 }
 
-/** Whether a request has no session, and no other may take its place. */
-export function isShutOut(
-  opening: Opening,
-): opening is Extract<
-  Opening,
-  { readonly standing: "superseded" | "unproven" }
-> {
-  return opening.standing === "superseded" || opening.standing === "unproven";
-}
-
 /** The data before and after one key changed. */
 export function baseAfter(
   base: Base,
@@ -891,9 +659,4 @@ export function baseAfter(
   return { data: Object.freeze(data), version: base.version + 1 };
 }
 
-/** Every field named: a new one does not compile until it is. */
-type Complete<T> = { [Key in keyof Required<T>]: T[Key] };
-
 type Read = StoredValue | undefined;
-
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };

@@ -27,7 +27,8 @@ import {
 import { isPromise } from "../store/gateway.ts";
 import { isLive } from "../store/record.ts";
 import type { Context } from "./context.ts";
-import { Draft, type Opening } from "./draft.ts";
+import { Draft } from "./draft.ts";
+import type { Opening } from "./opening.ts";
 import { judge } from "./judgement.ts";
 import { isTouchDueAtStart } from "./touch.ts";
 
