@@ -187,7 +187,7 @@ export class MysqlProvider implements Provider {
     return schemaOf(tableNameOf(table).quoted);
   }
 
-  /** {@inheritDoc Provider.create} */
+  /** See {@linkcode Provider.create}. */
   async create(
     id: string,
     record: NewSessionRecord,
@@ -203,13 +203,13 @@ export class MysqlProvider implements Provider {
     }
   }
 
-  /** {@inheritDoc Provider.read} */
+  /** See {@linkcode Provider.read}. */
   async read(id: string, now: number): Promise<SessionRecord | undefined> {
     const { rows: [row] } = await this.#run(readOf(this.#table, id, now));
     return row === undefined ? undefined : toSession(row).record;
   }
 
-  /** {@inheritDoc Provider.update} */
+  /** See {@linkcode Provider.update}. */
   async update(
     id: string,
     change: SessionChange,
@@ -230,7 +230,7 @@ export class MysqlProvider implements Provider {
     return mark === MARKS.conflict ? "conflict" : "gone";
   }
 
-  /** {@inheritDoc Provider.touch} */
+  /** See {@linkcode Provider.touch}. */
   async touch(
     id: string,
     now: number,
@@ -240,7 +240,7 @@ export class MysqlProvider implements Provider {
     return (await this.#run(statement, patience)).mark === MARKS.met;
   }
 
-  /** {@inheritDoc Provider.destroy} */
+  /** See {@linkcode Provider.destroy}. */
   async destroy(
     id: string,
     guard: Guard,
@@ -273,7 +273,7 @@ export class MysqlProvider implements Provider {
     );
   }
 
-  /** {@inheritDoc Provider.destroyMany} */
+  /** See {@linkcode Provider.destroyMany}. */
   async destroyMany(
     ids: readonly string[],
     guard: Guard,
@@ -303,7 +303,7 @@ export class MysqlProvider implements Provider {
     return await inTurns({ turn, answer: () => ended }, patience);
   }
 
-  /** {@inheritDoc Provider.gc} */
+  /** See {@linkcode Provider.gc}. */
   async gc(
     now: number,
     limit: number,
@@ -325,14 +325,14 @@ export class MysqlProvider implements Provider {
     return await inTurns({ turn, answer: () => total }, patience);
   }
 
-  /** {@inheritDoc Provider.list} */
+  /** See {@linkcode Provider.list}. */
   async list(principal: string, now: number): Promise<SessionList> {
     const statement = listOfPrincipal(this.#table, principal, now);
     const { rows } = await this.#run(statement);
     return await listFrom(rows, { decode: toSummaryIfReadable, idOf });
   }
 
-  /** {@inheritDoc Provider.destroyAll} */
+  /** See {@linkcode Provider.destroyAll}. */
   destroyAll(
     principal: string,
     except?: string,
@@ -341,7 +341,7 @@ export class MysqlProvider implements Provider {
     return this.#remove({ principal, except }, patience);
   }
 
-  /** {@inheritDoc Provider.scan} */
+  /** See {@linkcode Provider.scan}. */
   async scan(
     cursor: string | undefined,
     limit: number,
@@ -352,18 +352,18 @@ export class MysqlProvider implements Provider {
     return pageFrom(rows, limit, { decode, idOf, keyOf });
   }
 
-  /** {@inheritDoc Provider.clear} */
+  /** See {@linkcode Provider.clear}. */
   clear(patience?: Patience): Promise<number> {
     return this.#remove(undefined, patience);
   }
 
-  /** {@inheritDoc Provider.observe} */
+  /** See {@linkcode Provider.observe}. */
   observe(observer: RemovalObserver): () => void {
     this.#observers.add(observer);
     return () => this.#observers.delete(observer);
   }
 
-  /** {@inheritDoc Provider.serverTime} */
+  /** See {@linkcode Provider.serverTime}. */
   async serverTime(): Promise<number> {
     this.#checkOpen();
     return await this.#connection.time();
@@ -378,7 +378,7 @@ export class MysqlProvider implements Provider {
     silent.close({ timeout: 0 }).catch(() => {});
   }
 
-  /** {@inheritDoc Provider.close} */
+  /** See {@linkcode Provider.close}. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;

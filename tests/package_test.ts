@@ -297,6 +297,13 @@ describe("the layers", () => {
     assertEquals(circles, []);
   });
 
+  it("have no comment that editors show as it stands", () => {
+    const literal = LAYERS.flatMap(filesIn).filter((file) =>
+      /@inherit(?:Doc)?/i.test(readText(file))
+    );
+    assertEquals(literal, []);
+  });
+
   it("open every file with a sentence that says what it is for", () => {
     const files = LAYERS.flatMap(filesIn);
     const bare = files.filter((file) => !readText(file).startsWith("/**"));
