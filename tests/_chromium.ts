@@ -27,11 +27,14 @@ function find(...names: string[]): string | undefined {
 const binary = find("chromium", "chromium-browser", "google-chrome");
 const openssl = find("openssl");
 
-/** What is missing to start it, or `undefined` if nothing is. */
+/** Why it is not started, or `undefined` if it can be. */
 export const missing: string | undefined = binary === undefined
   ? "Chromium is not installed"
   : openssl === undefined
   ? "openssl is not installed"
+  // What they ask of the server, other tests ask on both runtimes.
+  : "Bun" in globalThis
+  ? "they test the browser, and run on Deno"
   : undefined;
 
 /** A certificate that is good for all hosts of `.test`, in PEM. */

@@ -234,10 +234,13 @@ async function check(play: Play): Promise<void> {
   checkLifetime(play);
 }
 
-/** Every pair, in both places. */
-function* pairs<T>(ones: readonly T[], others: readonly T[]) {
+/** Every pair, in both places; of many a part. */
+function* pairs<T>(ones: readonly T[], others: readonly T[], stride = STRIDE) {
+  let count = 0;
   for (const one of ones) {
-    for (const other of others) yield [one, other] as const;
+    for (const other of others) {
+      if (count++ % stride === 0) yield [one, other] as const;
+    }
   }
 }
 
@@ -248,6 +251,15 @@ async function playAll(
   let count = 0;
   for (const parts of all) count += await everyOrder(scene, parts, check);
   return count;
+}
+
+/**
+ * Which pairs of requests are played. They are of the library alone, which is
+ * the same text everywhere: one runtime plays all, and another a sample.
+ */
+const STRIDE = "Bun" in globalThis ? 9 : 1;
+if (STRIDE > 1) {
+  console.log("Of the orders of requests Deno plays all, and Bun a ninth");
 }
 
 const names = Object.keys(ACTS);
@@ -270,7 +282,7 @@ describe("two requests of the owner in every order", () => {
       const ones = names.map((act) => part(act));
       const others = names.map((act) => part(act, { on: 1 }));
       const count = await playAll(scene, pairs(ones, others));
-      assert(count > 5000, `${count} orders`);
+      assert(count > 5000 / STRIDE, `${count} orders`);
     });
   }
 });
@@ -334,11 +346,11 @@ describe("three requests in many orders", () => {
   const thirds = [part("write", { on: 1 }), part("sign out", { by: "copy" })];
   for (const [index, [name, scene]] of scenes.entries()) {
     it(`keep what they did, in a session ${name}`, async () => {
-      for (const [one, two] of pairs(main, main)) {
+      for (const [one, two] of pairs(main, main, 1)) {
         if (one > two) continue;
         for (const third of thirds) {
           const parts = [part(one), part(two, { on: 1 }), third];
-          const sample = { count: 120, seed: index };
+          const sample = { count: Math.ceil(120 / STRIDE), seed: index };
           await someOrders(scene, parts, check, sample);
         }
       }
@@ -353,7 +365,7 @@ describe("three requests in many orders", () => {
           part("read", { on: 1 }),
           part("update"),
         ];
-        const sample = { count: 600, seed: jump + index };
+        const sample = { count: Math.ceil(600 / STRIDE), seed: jump + index };
         await someOrders({ ...scene, jump }, parts, check, sample);
       }
     }
