@@ -38,6 +38,19 @@ export function missingClient(name: string): string | undefined {
   return name.startsWith("Bun") && !ON_BUN ? `only Bun has ${name}` : undefined;
 }
 
+/**
+ * Whether a scenario of the short run is played through a client: through the
+ * first one, and on Bun through Bun's own.
+ */
+export function isInShortRun(
+  { isShort = false }: { readonly isShort?: boolean },
+  client: string,
+  clients: readonly string[],
+): boolean {
+  const isOne = ON_BUN ? client.startsWith("Bun.") : client === clients[0];
+  return isShort && isOne;
+}
+
 /** Options of a client, by its own names. */
 export type Settings = Readonly<Record<string, unknown>>;
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MariaServer, missing } from "../_mariadb_server.ts";
 import type { OpenStore } from "../_stores.ts";
 import {
+  isInShortRun,
   missingClient,
   type MysqlClientName,
   openMysql,
@@ -34,8 +35,7 @@ function onServer(
     ...scenario,
     store: "mariadb",
     client,
-    // One client of three will do.
-    isShort: scenario.isShort === true && client === clients[0],
+    isShort: isInShortRun(scenario, client, clients),
     missing: missing ?? missingClient(client),
     async play(stage) {
       const server = stage.own(await MariaServer.start());

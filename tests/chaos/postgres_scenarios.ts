@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { missing, PostgresServer } from "../_postgres_server.ts";
 import type { OpenStore } from "../_stores.ts";
 import {
+  isInShortRun,
   missingClient,
   openPostgres,
   type PostgresClientName,
@@ -41,8 +42,7 @@ function onServer(
     ...scenario,
     store: "postgres",
     client,
-    // One client of three will do.
-    isShort: scenario.isShort === true && client === clients[0],
+    isShort: isInShortRun(scenario, client, clients),
     missing: missing ?? missingClient(client),
     async play(stage) {
       const server = stage.own(await PostgresServer.start());

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { missingRedis, type RedisServer } from "../_redis_server.ts";
 import {
+  isInShortRun,
   missingClient,
   openRedis,
   type RedisAddress,
@@ -26,7 +27,7 @@ function onSentinels(
     ...scenario,
     store: "redis with sentinels",
     client,
-    isShort: scenario.isShort === true && client === clients[0],
+    isShort: isInShortRun(scenario, client, clients),
     missing: missingRedis() ?? missingClient(client),
     expects: ROLLED_BACK,
     async play(stage) {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { missingRedis, RedisServer } from "../_redis_server.ts";
 import {
+  isInShortRun,
   missingClient,
   openRedis,
   type RedisClientName,
@@ -50,8 +51,7 @@ function onServer(
     ...scenario,
     store: "redis",
     client,
-    // One client of three will do.
-    isShort: scenario.isShort === true && client === clients[0],
+    isShort: isInShortRun(scenario, client, clients),
     missing: missingRedis() ?? missingClient(client),
     async play(stage) {
       const server = stage.own(await RedisServer.start(args));
