@@ -136,8 +136,11 @@ describe("renewal", () => {
   });
 });
 
+/** What is played is of the library alone: Deno plays all of it, Bun a part. */
+const IS_PART = "Bun" in globalThis;
+
 describe("renewal in every interleaving of three requests", () => {
-  for (const jumpBefore of [undefined, 1, 2]) {
+  for (const jumpBefore of IS_PART ? [undefined] : [undefined, 1, 2]) {
     const when = jumpBefore === undefined
       ? "close together"
       : `with a pause longer than the grace before request ${jumpBefore + 1}`;
@@ -177,7 +180,7 @@ describe("a thief who copied the cookie", () => {
       { interval: 5, grace: 2, gap: 1 },
       { interval: 4, grace: 2, gap: 2 },
     ];
-    for (const site of smaller) {
+    for (const site of IS_PART ? smaller.slice(0, 1) : smaller) {
       const { longest, plays } = await exploreThefts({
         ...site,
         thief: "does anything",
