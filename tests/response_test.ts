@@ -162,6 +162,17 @@ describe("an answer that carries a cookie", () => {
     assertEquals(await sent.text(), "body");
   });
 
+  it("says that a text is one, and nothing of an answer without a body", async () => {
+    const text = await new Browser(new Site()).visit(set, new Response("coat"));
+    const type = text.headers.get("content-type") ?? "";
+    assertEquals(
+      type.toLowerCase().replace(" ", ""),
+      "text/plain;charset=utf-8",
+    );
+    const bare = await new Browser(new Site()).visit(set, new Response(null));
+    assertEquals(bare.headers.has("content-type"), false);
+  });
+
   it("is the same one if no cookie is due and nobody looked", async () => {
     const response = new Response("body");
     const sent = await new Browser(new Site()).visit(nothing, response);

@@ -129,9 +129,23 @@ const DECODED = "Deno" in globalThis
   ? /^(?:gzip|br)$/i
   : /^(?:x-gzip|gzip|br|deflate|zstd)$/i;
 
+/**
+ * What a text is sent as. Bun says so only while it sends one, and of a copy it
+ * does not know that it is a text: a browser would save it as a file. Other
+ * engines say it as soon as the response is made. Written exactly like this,
+ * browsers still look whether it is a text at all (MIME Sniffing §5.2).
+ */
+const TEXT = "Bun" in globalThis ? "text/plain; charset=UTF-8" : undefined;
+
 /** A copy whose headers can be changed. */
 function copyOf(response: Response): Response {
-  const copy = new Response(response.body, response);
+  const { body } = response;
+  const copy = new Response(body, response);
+  if (TEXT !== undefined && body !== null) {
+    if (!copy.headers.has("content-type")) {
+      copy.headers.set("content-type", TEXT);
+    }
+  }
   // `fetch()` has decoded the body, and the headers still say how it was sent.
   const coding = response.headers.get("content-encoding");
   if (response.url !== "" && coding !== null && DECODED.test(coding)) {
