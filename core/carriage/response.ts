@@ -61,9 +61,13 @@ export function reachOfResponse(response: Response | undefined): Reach {
   return isForCaches(response.headers) ? "shared" : "private";
 }
 
+const ON_BUN = "Bun" in globalThis;
+
 /** Whether nobody can send its body any more. */
-function isUsed({ bodyUsed, body }: Response): boolean {
-  return bodyUsed || body?.locked === true;
+function isUsed(response: Response): boolean {
+  // On Bun a body that is locked counts as used, and one that was asked for is
+  // not known to be a text any more.
+  return response.bodyUsed || (!ON_BUN && response.body?.locked === true);
 }
 
 /** Who can see a cookie in a header sink. */
@@ -130,25 +134,24 @@ const DECODED = "Deno" in globalThis
   : /^(?:x-gzip|gzip|br|deflate|zstd)$/i;
 
 /**
- * What a text is sent as. Bun says so only while it sends one, and of a copy it
- * does not know that it is a text: a browser would save it as a file. Other
- * engines say it as soon as the response is made. Written exactly like this,
- * browsers still look whether it is a text at all (MIME Sniffing §5.2).
+ * What a body without a type is sent as on Bun, which works the type out from the
+ * body, and cannot any more once it was copied: a browser would save a text as a
+ * file. What is no text, browsers still notice if the type is written exactly like
+ * this (MIME Sniffing, "resource metadata").
  */
-const TEXT = "Bun" in globalThis ? "text/plain; charset=UTF-8" : undefined;
+const TEXT = "text/plain; charset=UTF-8";
 
 /** A copy whose headers can be changed. */
 function copyOf(response: Response): Response {
-  const { body } = response;
+  // In this order: Bun tells the type of a blob only before its body is asked for.
+  const { headers, body } = response;
+  const isFetched = response.url !== "";
   const copy = new Response(body, response);
-  if (TEXT !== undefined && body !== null) {
-    if (!copy.headers.has("content-type")) {
-      copy.headers.set("content-type", TEXT);
-    }
-  }
+  const isUntyped = body !== null && !isFetched && !headers.has("content-type");
+  if (ON_BUN && isUntyped) copy.headers.set("content-type", TEXT);
   // `fetch()` has decoded the body, and the headers still say how it was sent.
-  const coding = response.headers.get("content-encoding");
-  if (response.url !== "" && coding !== null && DECODED.test(coding)) {
+  const coding = headers.get("content-encoding");
+  if (isFetched && coding !== null && DECODED.test(coding)) {
     copy.headers.delete("content-encoding");
     copy.headers.delete("content-length");
   }
