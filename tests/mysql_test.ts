@@ -26,6 +26,12 @@ import { SqliteProvider } from "../providers/sqlite.ts";
 import { keys, shape, storedData, texts } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
 import { MariaServer, missing, Wire } from "./_mariadb_server.ts";
+import {
+  closeAll,
+  closeLater,
+  connectMysql2,
+  connects,
+} from "./_mysql_clients.ts";
 import { inheriting } from "./_pollution.ts";
 import {
   makeData,
@@ -42,61 +48,15 @@ if (missing !== undefined) {
 }
 const describeOnServer = missing === undefined ? describe : describe.skip;
 const server = missing === undefined ? await MariaServer.start() : undefined;
-const closers: (() => unknown)[] = [];
+const ON_BUN = "Bun" in globalThis;
 
 /** The client that every test may use. */
 const admin = connectMysql2(server?.url() ?? "mysql://127.0.0.1/none");
 
 after(async () => {
-  for (const close of closers) await close();
+  await closeAll();
   await server?.stop();
 });
-
-interface BuiltIn {
-  readonly SQL: new (url: string, options: { max: number }) => BuiltInClient;
-}
-
-interface BuiltInClient {
-  unsafe(
-    text: string,
-    params: unknown[],
-  ): { values(): Promise<unknown[]> };
-  close(options: { timeout: number }): Promise<void>;
-}
-
-const { Bun } = globalThis as { readonly Bun?: BuiltIn };
-
-type Connect = (url: string, max?: number) => MysqlClient;
-
-/** The clients that this runtime has, each with the way to connect it. */
-const connects: Record<string, Connect> = {
-  mysql2: connectMysql2,
-  mariadb: (url, max = 10) => {
-    const { hostname, port, username, pathname } = new URL(url);
-    const pool = mariadb.createPool({
-      host: hostname,
-      port: Number(port),
-      user: username,
-      database: pathname.slice(1),
-      connectionLimit: max,
-    });
-    closers.push(() => pool.end());
-    return pool;
-  },
-};
-if (Bun !== undefined) {
-  connects["Bun.SQL"] = (url, max = 10) => {
-    const sql = new Bun.SQL(url, { max });
-    closers.push(() => sql.close({ timeout: 0 }));
-    return sql;
-  };
-}
-
-function connectMysql2(url: string, max = 10): mysql.Pool {
-  const pool = mysql.createPool({ uri: url, connectionLimit: max });
-  closers.push(() => pool.end());
-  return pool;
-}
 
 function url(port?: number): string {
   return (server as MariaServer).url(port);
@@ -316,8 +276,8 @@ describe("a MySQL provider", () => {
 });
 
 describeOnServer("the client of a MySQL provider", () => {
-  const itOnBun = Bun === undefined ? it.skip : it;
-  const itElsewhere = Bun === undefined ? it : it.skip;
+  const itOnBun = ON_BUN ? it : it.skip;
+  const itElsewhere = ON_BUN ? it.skip : it;
 
   itElsewhere("cannot be a URL, whose password is not told", () => {
     const secret = "mysql://ada:lovelace@localhost/shop";
@@ -374,14 +334,14 @@ describeOnServer("the client of a MySQL provider", () => {
         next: () => unknown,
       ) => field.type === "VAR_STRING" ? field.string() : next(),
     } as mysql.PoolOptions);
-    closers.push(() => pool.end());
+    closeLater(() => pool.end());
     const { hostname, port } = new URL(url());
     const other = mariadb.createPool({
       ...{ host: hostname, port: Number(port), user: "ada", database: "shop" },
       ...{ metaAsArray: true, nestTables: true, insertIdAsNumber: true },
       ...{ bigIntAsNumber: true, namedPlaceholders: true },
     });
-    closers.push(() => other.end());
+    closeLater(() => other.end());
     for (const client of [pool, other]) {
       const provider = await makeProvider(newTable(), client);
       const record = makeRecord({ principal: "ada" });
@@ -926,7 +886,7 @@ for (
       const makeSession = async (options: RecordOptions = {}) => {
         const table = newTable();
         const client = await mysql.createConnection(url());
-        closers.push(() => client.end());
+        closeLater(() => client.end());
         await client.query(
           level === "snapshot"
             ? "SET SESSION innodb_snapshot_isolation = ON"
