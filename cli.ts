@@ -25,6 +25,12 @@
  * last use, the latest first. On a terminal progress is one line that rewrites
  * itself, and headings are bold unless `NO_COLOR` is set.
  *
+ * Keys of encryption come from the environment and are never printed:
+ * `SESSION_KEYS` holds those of the store, with commas in between, of which the
+ * first one encrypts, and `SESSION_HIDE` what is hidden besides. `copy` encrypts
+ * as `SESSION_COPY_KEYS` and `SESSION_COPY_HIDE` say, or with the same ones;
+ * `none` stands for no keys. See {@linkcode CliOptions.env}.
+ *
  * With `--json` the answer is JSON, one object a line, with instants in
  * milliseconds since the Unix epoch. Progress, errors, and the ids of records
  * that cannot be read go to standard error. Neither secrets nor their hashes
@@ -64,7 +70,15 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { isBound } from "./core/device/binding.ts";
 import { createInterface } from "node:readline/promises";
-import { fileOf, hasTable, isSame, tableOf } from "./cli/store.ts";
+import {
+  checkCopyKeys,
+  COPY,
+  type Environment,
+  OWN,
+  type Variables,
+  withKeys,
+} from "./cli/keys.ts";
+import { fileOf, hasTable, isCursor, isSame, tableOf } from "./cli/store.ts";
 import { bold, cell, distance, size, table, visible } from "./cli/text.ts";
 import { copy, type CopyProgress } from "./core/store/copy.ts";
 import type {
@@ -113,6 +127,13 @@ export interface CliOptions {
    * @default {false}
    */
   readonly isColoured?: boolean | undefined;
+  /**
+   * Variables of the environment, of which those that begin with `SESSION_` count.
+   * As a program, it takes those of its process.
+   *
+   * @default {{}}
+   */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Stops what takes long at the next opportunity. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -133,7 +154,14 @@ const USAGE = `Usage: cli URL COMMAND [--json]
     --cursor CURSOR             goes on where another run broke off
   help                        prints this
 
-URL is that of the store, such as sqlite:./sessions.db`;
+URL is that of the store, such as sqlite:./sessions.db
+
+If it is encrypted, the environment tells how:
+
+  SESSION_KEYS                its keys, the first one encrypts; or none
+  SESSION_HIDE                what is hidden: principal,label,key-names; or none
+  SESSION_COPY_KEYS           the same of the store that copy copies to,
+  SESSION_COPY_HIDE           if it differs`;
 
 /** How many sessions are looked at before progress is shown. */
 const PAGE = 500;
@@ -178,6 +206,7 @@ interface Call extends Arguments {
   readonly signal: AbortSignal | undefined;
   readonly print: (line: string) => void;
   readonly url: string;
+  readonly env: Environment;
   readonly isColoured: boolean;
   readonly confirm: CliOptions["confirm"];
   /** Prints what went wrong with one session. */
@@ -213,6 +242,7 @@ const CLI_OPTIONS: readonly string[] = Object.keys(
     showProgress: 1,
     confirm: 1,
     isColoured: 1,
+    env: 1,
     signal: 1,
   } satisfies Record<keyof CliOptions, 1>,
 );
@@ -256,18 +286,20 @@ async function perform(
 ): Promise<number> {
   const { print = console.log, printError = console.error } = given;
   const { showProgress, signal, confirm, isColoured = false } = given;
+  const { env = {} } = given;
   if (options.has("--help") || words[0] === "help") {
     for (const line of USAGE.split("\n")) print(line);
     return 0;
   }
   const [url, name, ...rest] = words;
   const command = commandFor(name, { words: rest, options });
-  const provider = await openUrl(url as string, { isNew: false });
+  const provider = await openUrl(url as string, { env, variables: OWN });
   const clear = () => showProgress?.("");
   try {
     return await command.run({
       provider,
       url: url as string,
+      env,
       confirm,
       isColoured,
       words: rest,
@@ -317,7 +349,12 @@ function parseOption(
   const [name = arg, ...parts] = arg.split("=");
   const hasValue = OPTIONS.get(name);
   if (hasValue === undefined || (!hasValue && parts.length > 0)) {
-    throw new Misuse(`Cannot run command: unknown option: received ${arg}`);
+    // Its value may be a key.
+    throw new Misuse(
+      `Cannot run command: unknown option: received ${name}${
+        /^--keys?$/.test(name) ? `: set ${OWN.keys} in its place` : ""
+      }`,
+    );
   }
   if (!hasValue) return [name, ""];
   if (parts.length > 0) return [name, parts.join("=")];
@@ -347,10 +384,18 @@ function commandFor(
   );
 }
 
-/** @param isNew Whether the store may be one that is yet to be made. */
+/** How a store is opened. */
+interface Opening {
+  /** Whether it may be one that is yet to be made. */
+  readonly isNew?: boolean;
+  readonly env: Environment;
+  /** The names of those of `env` that tell its encryption. */
+  readonly variables: Variables;
+}
+
 async function openUrl(
   url: string,
-  { isNew }: { readonly isNew: boolean },
+  { isNew = false, env, variables }: Opening,
 ): Promise<Provider> {
   const [, scheme = ""] = /^([a-z][a-z\d+.-]*)(?::|$)/i.exec(url) ?? [];
   await MODULES.get(scheme.toLowerCase())?.();
@@ -364,8 +409,8 @@ async function openUrl(
   }
   checkRuntime(scheme.toLowerCase());
   try {
-    if (!isNew) await checkFile(url);
-    return open(url);
+    if (!isNew) await checkThere(url);
+    return await withKeys(open(url), env, variables);
   } catch (error) {
     throw new Misuse((error as Error).message, { cause: error });
   }
@@ -380,17 +425,16 @@ function checkRuntime(scheme: string): void {
 }
 
 /** A name with a slip in it would be a store that is new and empty. */
-async function checkFile(url: string): Promise<void> {
+async function checkThere(url: string): Promise<void> {
   const path = fileOf(url);
-  if (path === undefined) return;
-  if (!existsSync(path)) {
+  if (path !== undefined && !existsSync(path)) {
     throw new TypeError(
       `Cannot open store: there is no such file: received ${path}`,
     );
   }
-  if (!/^sqlite:/i.test(url) || await hasTable(url, path)) return;
+  if (await hasTable(url)) return;
   throw new TypeError(
-    `Cannot open store: the file has no such table: received ${tableOf(url)}`,
+    `Cannot open store: it has no such table: received ${tableOf(url)}`,
   );
 }
 
@@ -601,7 +645,7 @@ async function stats(call: Call): Promise<number> {
 }
 
 async function copyTo(call: Call): Promise<number> {
-  const { provider, options, signal, progress } = call;
+  const { provider, env, options, signal, progress } = call;
   const url = required(call, "copy", "a URL to copy to");
   const since = parseInstant(options.get("--since"));
   const cursor = options.get("--cursor");
@@ -614,7 +658,7 @@ async function copyTo(call: Call): Promise<number> {
   if (isSame(call.url, url)) {
     throw new Misuse("Cannot copy: both URLs name the same store");
   }
-  const to = await openUrl(url, { isNew: true });
+  const to = await openCopy(url, env);
   let last: CopyProgress | undefined;
   try {
     last = await copy(provider, to, {
@@ -636,6 +680,15 @@ async function copyTo(call: Call): Promise<number> {
   }
 }
 
+async function openCopy(url: string, env: Environment): Promise<Provider> {
+  try {
+    checkCopyKeys(env);
+  } catch (error) {
+    throw new Misuse((error as Error).message, { cause: error });
+  }
+  return await openUrl(url, { isNew: true, env, variables: COPY });
+}
+
 function progressLine(
   { count, total }: Pick<CopyProgress, "count" | "total">,
 ): string {
@@ -644,29 +697,9 @@ function progressLine(
   return `${count} of ${total} (${percentage} %)`;
 }
 
-/** An id, behind which the next page begins. */
-const ID_CURSOR = /^[\w-]{24}$/;
-
-/** A round, what tells a change of servers, and a server with a place on it. */
-const REDIS_CURSOR = /^\d+ \S*(?: \S* \d+)?$/;
-
-/** What stores name as `next`, by scheme. */
-const CURSORS: Readonly<Record<string, RegExp>> = {
-  memory: /^\d{1,15}$/,
-  sqlite: ID_CURSOR,
-  postgres: ID_CURSOR,
-  postgresql: ID_CURSOR,
-  mysql: ID_CURSOR,
-  mariadb: ID_CURSOR,
-  redis: REDIS_CURSOR,
-  rediss: REDIS_CURSOR,
-  valkey: REDIS_CURSOR,
-};
-
 /** A store would take another text for a place, and leave sessions out. */
 function checkCursor(url: string, cursor: string | undefined): void {
-  const [scheme = ""] = url.toLowerCase().split(":");
-  if (cursor === undefined || (CURSORS[scheme] ?? /./).test(cursor)) return;
+  if (cursor === undefined || isCursor(url, cursor)) return;
   throw new Misuse(
     `Cannot copy: --cursor must be what a run that broke off printed: received ${cursor}`,
   );
@@ -757,6 +790,7 @@ export async function main(): Promise<void> {
   const { signal } = interruption;
   process.exitCode = await run(process.argv.slice(2), {
     signal,
+    env,
     isColoured: stdout.isTTY === true && !env["NO_COLOR"],
     showProgress: stderr.isTTY
       ? (line) => void stderr.write(ERASE_LINE + line)

@@ -93,6 +93,9 @@ export function open(nameOrUrl: string | URL): Provider {
 function remedyFor(name: string): string {
   const module = MODULES.get(name);
   if (module !== undefined) return `import "${module}" first`;
+  if (name === "encrypted") {
+    return 'encryption goes around a provider: import { encrypted } from "@cloakroom/session/encrypted", and write encrypted(open(url), { keys })';
+  }
   if (/[./\\]/.test(name)) {
     return `for a file, import "${
       MODULES.get("sqlite")

@@ -4,15 +4,31 @@
  *
  * `SESSION_STORE=sqlite:./sessions.db deno serve -A examples/signin.ts`
  *
+ * If `SESSION_KEYS` holds keys, with commas in between, sessions are encrypted in
+ * it; `SESSION_HIDE` says what is hidden besides. The command line takes the same
+ * variables.
+ *
  * @module
  */
 import { open, type Provider } from "@cloakroom/session";
+import type { Hidden } from "@cloakroom/session/encrypted";
 import process from "node:process";
 
-/** The store that `SESSION_STORE` names. */
+/** The store that `SESSION_STORE` names, encrypted if there are keys. */
 export async function openStore(
   url = process.env.SESSION_STORE ?? "memory:",
 ): Promise<Provider> {
+  const { SESSION_KEYS: keys, SESSION_HIDE: hide } = process.env;
+  const store = await openUrl(url);
+  if (keys === undefined) return store;
+  const { encrypted } = await import("@cloakroom/session/encrypted");
+  return encrypted(store, {
+    keys: keys.split(","),
+    hide: hide?.split(",") as Hidden[] | undefined,
+  });
+}
+
+async function openUrl(url: string): Promise<Provider> {
   switch (new URL(url).protocol) {
     case "sqlite:":
       await import("@cloakroom/session/sqlite");

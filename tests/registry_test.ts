@@ -141,6 +141,14 @@ describe("open", () => {
     );
   });
 
+  it("says how a store is encrypted, for there is no such scheme", () => {
+    assertThrows(
+      () => open("encrypted:sqlite:./sessions.db"),
+      TypeError,
+      'import { encrypted } from "@cloakroom/session/encrypted"',
+    );
+  });
+
   it("quotes no more than the scheme of a URL that it does not know", () => {
     const { message } = assertThrows(
       () => open("no-such-store://user:hunter2@host/"),
