@@ -129,8 +129,20 @@ function doublesOf(text: string): Buffer[] {
  */
 export function bytesBelow(folder: string, since = 0): Buffer {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => statSync(path).mtimeMs >= since);
-  return Buffer.concat(files.map((path) => readFileSync(path)));
+    .filter((entry) => entry.isFile());
+  return Buffer.concat(
+    files.map(({ parentPath, name }) => bytesOf(join(parentPath, name), since)),
+  );
+}
+
+function bytesOf(path: string, since: number): Buffer {
+  try {
+    return statSync(path).mtimeMs >= since
+      ? readFileSync(path)
+      : Buffer.alloc(0);
+  } catch (error) {
+    // A server at work removes files that it had for a while.
+    if ((error as { code?: string }).code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
 }
