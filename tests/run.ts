@@ -10,7 +10,7 @@ import { standardLibraryOptions } from "./_std/resolve.ts";
 const WATCH = "./tests/_leaks.ts";
 
 /** Longer than any run takes: what hangs has failed. */
-const TIMEOUT = 1_200_000;
+const TIMEOUT = 2_400_000;
 
 /** The version that the tests are known to pass on. */
 const BUN = "bun@1.4.5";
