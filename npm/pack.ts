@@ -13,6 +13,9 @@ import { fileURLToPath } from "node:url";
 const NAME = "cloakroom-session";
 const FILE = "bin.js";
 
+/** The oldest Node that it runs on; npm warns on others. */
+const ENGINES = { node: ">=22.13" };
+
 /** It calls `main` itself: not every Node knows which module is the main one. */
 const PROGRAM = `#!/usr/bin/env node
 import { main } from "./cli.js";
@@ -20,11 +23,12 @@ import { main } from "./cli.js";
 await main();
 `;
 
-/** Adds what `deno pack` cannot write: the command. */
+/** Adds what `deno pack` cannot write: the command, and the oldest Node. */
 function addCommand(folder: string): void {
   const path = join(folder, "package.json");
   const manifest = JSON.parse(readFileSync(path, "utf8"));
-  const whole = { ...manifest, bin: { [NAME]: `./${FILE}` } };
+  const bin = { [NAME]: `./${FILE}` };
+  const whole = { ...manifest, bin, engines: ENGINES };
   writeFileSync(path, JSON.stringify(whole, undefined, 2) + "\n");
   writeFileSync(join(folder, FILE), PROGRAM, { mode: 0o755 });
 }

@@ -1069,10 +1069,11 @@ describe("the tarball for npm", () => {
     execFileSync(process.execPath, ["run", "-A", script, packed], options);
     execFileSync("tar", ["-xzf", packed, "-C", folder]);
     const root = join(folder, "package");
-    const { bin } = JSON.parse(
+    const { bin, engines } = JSON.parse(
       readFileSync(join(root, "package.json"), "utf8"),
     );
     assertEquals(Object.keys(bin), ["cloakroom-session"]);
+    assertEquals(engines, { node: ">=22.13" });
     const file = join(root, bin["cloakroom-session"]);
     const printed = execFileSync(file, ["memory:", "stats", "--json"], options);
     assertEquals(
