@@ -47,7 +47,7 @@
  *
  * const pool = new pg.Pool({ connectionString: "postgres://localhost/shop" });
  * // Without a listener, a connection that breaks while idle ends the process.
- * pool.on("error", (error) => console.error(error.message));
+ * pool.on("error", (error: Error) => console.error(error.message));
  * const manager = new Manager({ provider: new PostgresProvider(pool) });
  * ```
  *

@@ -1,6 +1,7 @@
 /**
  * Checks everything that is not a test: format, lint, types, documentation,
- * the examples in it, the benchmarks, and what would be published.
+ * the benchmarks, and what would be published. The code in the documentation is
+ * tested: see `docs_code_test.ts`.
  *
  * @module
  */
@@ -15,21 +16,6 @@ await run("format", ["fmt", "--check"]);
 await run("lint", ["lint"]);
 await run("types", ["check", ...options, "."]);
 await run("documentation", ["doc", "--lint", ...entryPoints]);
-await run("examples in the documentation", [
-  "test",
-  "-A",
-  "--doc",
-  ...options,
-  "README.md",
-  "SECURITY.md",
-  "docs/",
-  "mod.ts",
-  "testing.ts",
-  "adapters/",
-  "core/",
-  "providers/",
-  "testing/",
-]);
 // Whether they work, not how fast anything is.
 await run("benchmarks", ["run", "-A", "bench/run.ts", "--tiny"]);
 await run("publish", [
