@@ -351,16 +351,20 @@ describe("the code that users read", () => {
       writeFileSync(join(folder, path), text.replace(ANSWER, LATE_ANSWER));
       const args = ["run", "-A", "--no-check", ...CONFIG, path];
       const child = spawn(process.execPath, args, { cwd: folder, env });
-      const ended = once(child, "exit");
-      const printed = new Printed(child.stdout, child.stderr);
-      const [url = ""] = await printed.match(/http:\S+/);
-      assertEquals((await fetch(`${url}health`)).status, 200);
-      const answer = fetch(url);
-      await printed.match(/BEGUN/);
-      // Deno tells of `child.kill` that the signal ended it, whatever happened.
-      process.kill(child.pid as number, "SIGTERM");
-      assertEquals(await (await answer).text(), "Hello");
-      assertEquals(await ended, [0, null]);
+      try {
+        const ended = once(child, "exit");
+        const printed = new Printed(child.stdout, child.stderr);
+        const [url = ""] = await printed.match(/http:\S+/);
+        assertEquals((await fetch(`${url}health`)).status, 200);
+        const answer = fetch(url);
+        await printed.match(/BEGUN/);
+        // Deno tells of `child.kill` that the signal ended it, whatever happened.
+        process.kill(child.pid as number, "SIGTERM");
+        assertEquals(await (await answer).text(), "Hello");
+        assertEquals(await ended, [0, null]);
+      } finally {
+        child.kill("SIGKILL");
+      }
     },
   );
 });
