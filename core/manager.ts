@@ -329,6 +329,11 @@ export class Manager<Data extends object = AnyData> {
     next: (session: Session<Data>) => Awaitable<Answer>,
     options?: RunOptions,
   ): Promise<Answer> {
+    if (typeof next !== "function") {
+      throw new TypeError(
+        `Cannot run request: next must be a function of the session: received ${typeof next}`,
+      );
+    }
     const outer = this.#running.get(request);
     if (outer !== undefined) return await next(outer);
     if (options !== undefined) {

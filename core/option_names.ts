@@ -50,9 +50,27 @@ export function checkOptionNames(
   // Makes no list of the names: some options are looked at for each request.
   for (const name in options) {
     if (known.includes(name) || !Object.hasOwn(options, name)) continue;
-    throw new TypeError(`Cannot ${doing}: unknown option: received ${name}`);
+    const hint = HINTS.get(name);
+    throw new TypeError(
+      `Cannot ${doing}: unknown option: received ${name}${
+        hint === undefined ? "" : `: ${hint}`
+      }`,
+    );
   }
 }
+
+const LIFETIME =
+  "how long a session lives is idleTimeout and absoluteTimeout, and persistent has the cookie outlive the browser";
+
+/** What to write instead of options that other libraries have. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["expires", LIFETIME],
+  ["maxAge", LIFETIME],
+  ["ttl", LIFETIME],
+  ["httpOnly", "the cookie always is"],
+  ["secret", "tokens are random and need none"],
+  ["store", "it is called provider"],
+]);
 
 /**
  * One option that an object has itself, or `undefined`: where a copy of all of

@@ -1,6 +1,6 @@
 /** A cookie jar that talks to a server, or to the function that would serve. */
 import { isResponse } from "../core/carriage/response.ts";
-import type { Manager } from "../core/manager.ts";
+import { Manager } from "../core/manager.ts";
 import { ownOptions } from "../core/option_names.ts";
 import type { Awaitable } from "../core/provider.ts";
 import type { Input, KeyOf, Session } from "../core/session.ts";
@@ -208,6 +208,11 @@ export class Jar {
     options: JarSignInOptions<Data> = {},
   ): Promise<void> {
     const { data = {}, label } = ownOptions("sign in", options, SIGN_IN_NAMES);
+    if (typeof manager?.run !== "function") {
+      throw new TypeError(
+        `Cannot sign in: the manager comes first: received ${typeof manager}`,
+      );
+    }
     const request = this.#withCookies(this.#requestFor(this.#baseUrl, {}));
     const response = await manager.run(request, (session) => {
       session.signIn(principal, { label });
@@ -341,10 +346,13 @@ function handlerOf(target: Exclude<Target, string | URL>): RequestHandler {
   if (typeof target?.fetch === "function") {
     return (request) => target.fetch(request);
   }
+  const received = (target as unknown) instanceof Manager
+    ? "a manager: give it what manager.handle() makes"
+    : target === null
+    ? "null"
+    : typeof target;
   throw new TypeError(
-    `Cannot create Jar: it talks to a function, an object with fetch, or a URL: received ${
-      target === null ? "null" : typeof target
-    }`,
+    `Cannot create Jar: it talks to a function, an object with fetch, or a URL: received ${received}`,
   );
 }
 

@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager, type Session, SessionError } from "../mod.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
+import { Jar } from "../testing.ts";
 import { printed } from "./_printed.ts";
 
 const manager = new Manager<Record<string, unknown>>({ gcInterval: 0 });
@@ -174,5 +175,64 @@ describe("a Secure cookie by plain HTTP", () => {
     // Under Bun all files share a process, and another may have had it said.
     const isAlone = !("Bun" in globalThis);
     assertEquals(lines, isAlone || lines.length > 0 ? [said] : []);
+  });
+});
+
+describe("an option that another library has", () => {
+  it("is told what it is called here, or that it is not needed", () => {
+    const cases: [make: () => unknown, message: string][] = [
+      [
+        () => new Manager({ secret: "keyboard cat" } as Wrong),
+        "Cannot create Manager: unknown option: received secret: tokens are random and need none",
+      ],
+      [
+        () => new Manager({ store: "memory" } as Wrong),
+        "received store: it is called provider",
+      ],
+      [
+        () => new Manager({ cookie: { maxAge: 3600 } as Wrong }),
+        "Cannot use option cookie: unknown option: received maxAge: how long a session lives is idleTimeout and absoluteTimeout, and persistent has the cookie outlive the browser",
+      ],
+      [
+        () => new Manager({ cookie: { httpOnly: true } as Wrong }),
+        "received httpOnly: the cookie always is",
+      ],
+    ];
+    for (const [make, message] of cases) assertThrows(make, TypeError, message);
+  });
+});
+
+describe("manager.run", () => {
+  it("takes what comes next behind the request", async () => {
+    const request = new Request("http://localhost/");
+    await assertRejects(
+      () => manager.run(request, undefined as Wrong),
+      TypeError,
+      "Cannot run request: next must be a function of the session: received undefined",
+    );
+    await assertRejects(
+      () => manager.run((() => undefined) as Wrong, request as Wrong),
+      TypeError,
+      "next must be a function of the session: received object",
+    );
+  });
+});
+
+describe("the jar of tests", () => {
+  it("takes the manager first", async () => {
+    const jar = new Jar(manager.handle(() => new Response()));
+    await assertRejects(
+      () => jar.signIn("ada" as Wrong, manager as Wrong),
+      TypeError,
+      "Cannot sign in: the manager comes first: received string",
+    );
+  });
+
+  it("says what to hand it instead of a manager", () => {
+    assertThrows(
+      () => new Jar(manager as Wrong),
+      TypeError,
+      "or a URL: received a manager: give it what manager.handle() makes",
+    );
   });
 });

@@ -175,7 +175,7 @@ describe("a manager's options", () => {
   });
 
   it("cannot have a name that does not exist", () => {
-    for (const name of ["idletimeout", "maxAge", "secure", "toString", ""]) {
+    for (const name of ["idletimeout", "maxage", "secure", "toString", ""]) {
       assertEquals(
         typeRefusal({ [name]: undefined }),
         `Cannot create Manager: unknown option: received ${name}`,
