@@ -19,6 +19,8 @@ const app = new Hono<{ Bindings: { session: Session<Data> } }>();
 
 app.use(bodyLimit({ maxSize: 1000 }));
 
+app.get("/", (c) => c.text(useOf(new URL(c.req.url).host)));
+
 app.post("/sign-in", async (c) => {
   const { name, password } = await c.req.parseBody();
   // For this demonstration only: real passwords are kept as slow hashes.
@@ -60,3 +62,12 @@ app.onError((error) => {
 export default {
   fetch: manager.handle((request, session) => app.fetch(request, { session })),
 };
+
+/** It has no pages: a client with a cookie jar, such as curl, uses it. */
+function useOf(host: string): string {
+  return `curl -c jar -b jar -d 'name=ada&password=engine' ${host}/sign-in
+curl -c jar -b jar -d 'Buy a coat' ${host}/notes
+curl -c jar -b jar ${host}/notes
+curl -c jar -b jar -X POST ${host}/sign-out
+`;
+}
