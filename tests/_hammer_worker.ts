@@ -34,6 +34,9 @@ export interface HammerReport {
 
 const KEYS = 20;
 
+/** The requests of each kind that are made however long they take. */
+const LEAST = 20;
+
 /** Does as it is told. */
 async function hammer(task: HammerTask): Promise<HammerReport> {
   const { provider, close } = openStore(task.store);
@@ -52,7 +55,7 @@ async function hammer(task: HammerTask): Promise<HammerReport> {
   const visitors = new Visitors(own);
   const end = Date.now() + task.milliseconds;
   let requests = 0;
-  while (Date.now() < end) {
+  while (Date.now() < end || requests < 2 * LEAST) {
     await jobs.next();
     await visitors.next();
     requests += 2;

@@ -3,6 +3,7 @@ import mysql from "mysql2/promise";
 import pg from "pg";
 import type { Provider } from "../mod.ts";
 import { DenoKvProvider } from "../providers/deno_kv.ts";
+import { encrypted } from "../providers/encrypted.ts";
 import { MysqlProvider } from "../providers/mysql.ts";
 import { PostgresProvider } from "../providers/postgres.ts";
 import { RedisProvider } from "../providers/redis.ts";
@@ -13,6 +14,8 @@ export interface StoreAddress {
   readonly kind: "sqlite" | "redis" | "postgres" | "mariadb" | "deno-kv";
   /** A path, or the URL of a server. */
   readonly at: string;
+  /** Keys, if everything in it is encrypted and hidden. */
+  readonly keys?: readonly string[];
 }
 
 /** A provider on a store, and what closes both. */
@@ -22,7 +25,14 @@ export interface OpenStore {
 }
 
 /** Opens a store with the client that its users would take. */
-export function openStore({ kind, at }: StoreAddress): OpenStore {
+export function openStore({ keys, ...address }: StoreAddress): OpenStore {
+  const { provider, close } = openBare(address);
+  if (keys === undefined) return { provider, close };
+  const hide = ["principal", "label", "key-names"] as const;
+  return { provider: encrypted(provider, { keys, hide }), close };
+}
+
+function openBare({ kind, at }: StoreAddress): OpenStore {
   if (kind === "redis") {
     const client = new Redis(at);
     const close = async () => void await client.quit();

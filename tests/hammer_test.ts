@@ -7,6 +7,7 @@ import process from "node:process";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Manager, type Provider } from "../mod.ts";
+import { generateKey } from "../providers/encrypted.ts";
 import type { HammerReport, HammerTask } from "./_hammer_worker.ts";
 import { MariaServer, missing as missingMaria } from "./_mariadb_server.ts";
 import { missing, PostgresServer } from "./_postgres_server.ts";
@@ -24,8 +25,14 @@ describe("four processes on one store", () => {
   const folder = mkdtempSync(join(tmpdir(), "hammer-"));
   after(() => rmSync(folder, { recursive: true }));
 
+  const keys = [generateKey(), generateKey()];
+
   it("lose nothing on SQLite", async () => {
     await hammer({ kind: "sqlite", at: join(folder, "sessions.db") });
+  });
+
+  it("lose nothing on SQLite, encrypted", async () => {
+    await hammer({ kind: "sqlite", at: join(folder, "encrypted.db"), keys });
   });
 
   const kv = { skip: IS_DENO ? false : "Deno KV exists in Deno only" };
@@ -33,10 +40,14 @@ describe("four processes on one store", () => {
     await hammer({ kind: "deno-kv", at: join(folder, "sessions.kv") });
   });
 
-  it("lose nothing on Redis", { skip: missingRedis() ?? false }, async () => {
+  it("lose nothing on Redis, encrypted or not", {
+    skip: missingRedis() ?? false,
+  }, async () => {
     const server = await RedisServer.start();
     try {
-      await hammer({ kind: "redis", at: server.url });
+      const at = server.url;
+      await hammer({ kind: "redis", at });
+      await hammer({ kind: "redis", at, keys });
     } finally {
       await server.stop();
     }
@@ -51,10 +62,14 @@ describe("four processes on one store", () => {
     }
   });
 
-  it("lose nothing on MariaDB", { skip: missingMaria ?? false }, async () => {
+  it("lose nothing on MariaDB, encrypted or not", {
+    skip: missingMaria ?? false,
+  }, async () => {
     const server = await MariaServer.start();
     try {
-      await hammer({ kind: "mariadb", at: server.url() });
+      const at = server.url();
+      await hammer({ kind: "mariadb", at });
+      await hammer({ kind: "mariadb", at, keys });
     } finally {
       await server.stop();
     }
@@ -80,7 +95,10 @@ async function hammer(store: StoreAddress): Promise<void> {
   await checkListed(provider, reports);
   await close();
   const requests = reports.reduce((sum, report) => sum + report.requests, 0);
-  console.log(`${store.kind}: ${requests} requests of ${WORKERS} processes`);
+  const how = store.keys === undefined
+    ? store.kind
+    : `${store.kind}, encrypted`;
+  console.log(`${how}: ${requests} requests of ${WORKERS} processes`);
 }
 
 async function sharedCookie(provider: Provider): Promise<string> {
