@@ -13,7 +13,6 @@ import mysql from "mysql2/promise";
 import { Buffer } from "node:buffer";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { copy } from "../core/store/copy.ts";
 import { open, registered, SessionError } from "../mod.ts";
 import { conformance } from "../providers/conformance.ts";
 import {
@@ -22,7 +21,6 @@ import {
   MysqlProvider,
   type MysqlStatement,
 } from "../providers/mysql.ts";
-import { SqliteProvider } from "../providers/sqlite.ts";
 import { keys, shape, storedData, texts } from "./_arbitraries.ts";
 import { Browser, Site } from "./_browser.ts";
 import { MariaServer, missing, Wire } from "./_mariadb_server.ts";
@@ -1248,36 +1246,5 @@ describeOnServer("many sessions in MySQL", () => {
     assertEquals(await provider.destroyAll("ada", undefined, patience), 12_000);
     assertGreater(steps, 1);
     assertEquals(await provider.clear(), 0);
-  });
-});
-
-describeOnServer("a copy of sessions", () => {
-  it("goes from SQLite to MySQL and back with all that they are", async () => {
-    const first = new SqliteProvider(":memory:");
-    const back = new SqliteProvider(":memory:");
-    const there = await makeProvider();
-    const ids = Array.from({ length: 30 }, (_, number) => makeId(number));
-    for (const [number, id] of ids.entries()) {
-      const record = makeRecord({
-        principal: `user \u00fc ${number % 3}`,
-        data: makeData([["name \u{1F9E5}", number], ["when", new Date(9)]]),
-      });
-      await first.create(id, record, START);
-    }
-    const now = () => START;
-    const counts = [
-      await copy(first, there, { now }),
-      await copy(there, back, { now }),
-    ].map(({ copied }) => copied);
-    assertEquals(counts, [30, 30]);
-    for (const id of ids) {
-      const [before, afterwards] = await Promise.all(
-        [first, back].map((provider) => provider.read(id, START)),
-      );
-      assertEquals(sortedShape(afterwards?.data), sortedShape(before?.data));
-      assertEquals({ ...afterwards, data: {} }, { ...before, data: {} });
-    }
-    await first.close();
-    await back.close();
   });
 });
