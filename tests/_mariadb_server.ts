@@ -88,6 +88,8 @@ export class MariaServer {
       ...[`--socket=${this.#socket}`, `--port=${this.port}`],
       ...[`--pid-file=${join(this.#folder, "pid")}`, `--bind-address=${HOST}`],
       ...["--skip-name-resolve", "--max-connections=200"],
+      // A start removes the temporary files of whoever else has the same folder.
+      `--tmpdir=${this.#folder}`,
       // What a killed process has written survives; only a machine's end needs it.
       "--innodb-flush-log-at-trx-commit=2",
       // A test that waits for ever fails instead.

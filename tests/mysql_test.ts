@@ -560,6 +560,11 @@ describeOnServer("a connection of a MySQL provider", () => {
       "character_set_results must be utf8mb4",
     "SET character_set_client = utf8mb3":
       "character_set_client must be utf8mb4",
+    "BEGIN": "in_transaction must be 0: received 1",
+    "SET sql_select_limit = 1000":
+      "sql_select_limit must be 18446744073709551615",
+    "SET sql_mode = 'STRICT_ALL_TABLES,EMPTY_STRING_IS_NULL'":
+      "sql_mode must be without EMPTY_STRING_IS_NULL",
   };
   for (const [setting, message] of Object.entries(refused)) {
     it(`is refused after ${setting}`, async () => {
@@ -596,6 +601,8 @@ describeOnServer("a connection of a MySQL provider", () => {
   const modes = [
     "",
     "ANSI,NO_BACKSLASH_ESCAPES",
+    "ORACLE",
+    "TRADITIONAL,PAD_CHAR_TO_FULL_LENGTH,NO_UNSIGNED_SUBTRACTION",
     "SIMULTANEOUS_ASSIGNMENT",
     "HIGH_NOT_PRECEDENCE",
   ];
@@ -638,6 +645,12 @@ describeOnServer("a connection of a MySQL provider", () => {
         { ...read?.data }["it's \\"],
       ], [START + 9, previous, 1]);
       assertEquals(await provider.read(makeId(1), START + 7009), undefined);
+      const late = { giveUpAt: performance.now() - 50, extend() {} };
+      const error = await assertRejects(
+        () => provider.destroy(makeId(1), {}, START + 9, late),
+        SessionError,
+      );
+      assertEquals(error.code, "timeout");
       assertEquals(await provider.gc(START + 7009, 10), 1);
       assertEquals(await provider.clear(), 0);
       await client.end();

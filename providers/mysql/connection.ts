@@ -30,6 +30,14 @@ const LONGEST_LOOK = 1000;
 
 const NO_SUCH_TABLE = 1146;
 
+/** As servers of 64 bits and of 32 bits tell it. */
+const NO_SELECT_LIMIT: readonly string[] = [
+  "18446744073709551615",
+  "4294967295",
+];
+
+const EMPTY_IS_NULL = "EMPTY_STRING_IS_NULL";
+
 /**
  * What is sent once more: nothing of it was done. A deadlock, a wait for a lock, a
  * record that changed since it was read, a statement that is to be prepared anew,
@@ -148,6 +156,10 @@ export class Connection {
     );
     this.#returns = /mariadb/i.test(settings.get("version") ?? "");
     check("autocommit", ["ON"], settings);
+    // What is written would be undone with the transaction.
+    check("in_transaction", ["0"], settings);
+    check("sql_select_limit", NO_SELECT_LIMIT, settings);
+    checkMode(settings.get("sql_mode") ?? "");
     for (const part of ["client", "connection", "results"]) {
       check(`character_set_${part}`, ["utf8mb4"], settings);
     }
@@ -190,6 +202,15 @@ export class Connection {
       throw withoutData(error);
     }
   }
+}
+
+/** Refuses the one mode in which a text is not what it is. */
+function checkMode(modes: string): void {
+  if (!modes.split(",").includes(EMPTY_IS_NULL)) return;
+  throw new SessionError(
+    "store-failed",
+    `Cannot use the database: sql_mode must be without ${EMPTY_IS_NULL}, in which an empty text is none: received ${modes}`,
+  );
 }
 
 function check(
