@@ -280,6 +280,112 @@ describeOnServer("the clock of MariaDB", () => {
   });
 });
 
+/** Waits until something is so. */
+async function until(isSo: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!isSo()) {
+    if (performance.now() > end) throw new Error("it did not come about");
+    await sleep(10);
+  }
+}
+
+describeOnServer("a lock that MariaDB waits for too long", () => {
+  for (const undoes of ["OFF", "ON"]) {
+    it(`is waited for once more, with innodb_rollback_on_timeout ${undoes}`, async () => {
+      const own = undoes === "OFF"
+        ? undefined
+        : await MariaServer.start({ args: ["--innodb-rollback-on-timeout"] });
+      const uri = (own ?? server as MariaServer).url();
+      const [client, holder] = await Promise.all(
+        [1, 2].map(() => mysql.createConnection(uri)),
+      ) as [mysql.Connection, mysql.Connection];
+      await client.query("SET innodb_lock_wait_timeout = 1");
+      const refusals: unknown[] = [];
+      const watched = {
+        async execute(statement: MysqlStatement, values: MysqlParam[]) {
+          try {
+            return await client.execute(statement, values);
+          } catch (error) {
+            refusals.push((error as { errno?: number }).errno);
+            throw error;
+          }
+        },
+      };
+      const table = newTable();
+      const provider = new MysqlProvider(watched, { table });
+      await provider.create(A, makeRecord(), START);
+      const write = `UPDATE ${table} SET version = version + 1`;
+      await holder.query("BEGIN");
+      await holder.query(write);
+      const updated = provider.update(A, set(1), GUARD, START);
+      await until(() => refusals.length === 1);
+      await holder.query("COMMIT");
+      assertEquals(await updated, "done");
+      const { version, data } = await provider.read(A, START) ?? {};
+      assertEquals([version, data?.["a"]], [3, 1]);
+
+      await holder.query("BEGIN");
+      await holder.query(write);
+      const failed = await assertRejects(
+        () => provider.update(A, set(2), GUARD, START),
+        Error,
+      );
+      assertEquals((failed as { errno?: number }).errno, 1205);
+      assertEquals(refusals, [1205, 1205, 1205]);
+      await holder.query("ROLLBACK");
+      assertEquals((await provider.read(A, START))?.data["a"], 1);
+      await Promise.all([client.end(), holder.end()]);
+      await own?.stop();
+    });
+  }
+});
+
+describeOnServer("a connection that MariaDB ends", () => {
+  it("fails what it was asked, and the next one of the pool answers", async () => {
+    const pool = connect(undefined, 1);
+    const table = newTable();
+    const provider = new MysqlProvider(pool, { table });
+    await provider.create(A, makeRecord(), START);
+    const holder = await admin.getConnection();
+    await holder.query("BEGIN");
+    await holder.query(`UPDATE ${table} SET version = 2`);
+    const [rows] = await pool.query("SELECT connection_id() AS id");
+    const { id } = (rows as [{ id: number }])[0];
+    const waiting = assertRejects(
+      () => provider.update(A, set(1), GUARD, START),
+      Error,
+    );
+    await holder.query(`KILL ${id}`);
+    await waiting;
+    await holder.query("COMMIT");
+    holder.release();
+    const read = await provider.read(A, START);
+    assertEquals([read?.version, { ...read?.data }], [2, {}]);
+    assertEquals(await provider.update(A, set(1), GUARD, START), "done");
+  });
+});
+
+describeOnServer("an answer of MariaDB", () => {
+  it("that never comes keeps no later call from the table", async () => {
+    const gate = new Gate();
+    let asked = 0;
+    const client = {
+      async execute(statement: MysqlStatement, values: MysqlParam[]) {
+        if (asked++ === 0) await gate.promise;
+        return await admin.execute(statement, values);
+      },
+    };
+    const provider = new MysqlProvider(client, { table: newTable() });
+    const first = provider.read(A, START);
+    await sleep(1100);
+    const second = provider.read(A, START).then(() => "answered");
+    const outcome = await Promise.race([second, sleep(2000, "hanging")]);
+    gate.open();
+    assertEquals(outcome, "answered");
+    assertEquals(await first, undefined);
+  });
+});
+
 describeOnServer("a MariaDB server that is killed", () => {
   it("has all that was answered when it is back, and answers again", async () => {
     const own = await MariaServer.start();
