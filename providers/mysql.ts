@@ -66,7 +66,7 @@ import {
   openBuiltIn,
   type OwnedClient,
 } from "./mysql/client.ts";
-import { Connection } from "./mysql/connection.ts";
+import { Connection, TOO_LARGE } from "./mysql/connection.ts";
 import { type MysqlProviderOptions, OPTION_NAMES } from "./mysql/options.ts";
 import {
   corrupt,
@@ -199,7 +199,7 @@ export class MysqlProvider implements Provider {
       return (await this.#run(statement, patience)).affected > 0;
     } catch (error) {
       if (errnoOf(error) === DUPLICATE) return false;
-      throw error;
+      throw ofSession(id, error);
     }
   }
 
@@ -224,7 +224,10 @@ export class MysqlProvider implements Provider {
       ownOf(guard),
       now,
     );
-    const { affected, mark } = await this.#run(statement, patience);
+    const { affected, mark } = await this.#run(statement, patience)
+      .catch((error) => {
+        throw ofSession(id, error);
+      });
     if (affected > 0) return "done";
     if (mark === MARKS.unreadable) throw corrupt(id);
     return mark === MARKS.conflict ? "conflict" : "gone";
@@ -440,6 +443,16 @@ export class MysqlProvider implements Provider {
     if (!this.#isClosed) return;
     throw new SessionError("closed", `Cannot use ${NAME}: it is closed`);
   }
+}
+
+/** An error of a statement that may be about one session alone. */
+function ofSession(id: string, error: unknown): unknown {
+  if (errnoOf(error) !== TOO_LARGE) return error;
+  return new SessionError(
+    "too-large",
+    `Cannot store session ${id}: the server takes no statement of its size: raise max_allowed_packet, or store less`,
+    { id },
+  );
 }
 
 /** Reads `mysql://user@host/database?table=shop.sessions`. */

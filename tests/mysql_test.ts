@@ -168,6 +168,11 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   }
 }
 
+async function packetOf(): Promise<number> {
+  const [rows] = await admin.query("SELECT @@max_allowed_packet AS size");
+  return (rows as [{ size: number }])[0].size;
+}
+
 async function countOf(table: string): Promise<number> {
   const [rows] = await admin.query(`SELECT count(*) AS count FROM ${table}`);
   return (rows as { count: number }[])[0]?.count as number;
@@ -764,6 +769,33 @@ describeOnServer("a row of a MySQL provider", () => {
   });
 
   for (const [name, connect] of Object.entries(connects)) {
+    it(`is named when the server takes no statement of its size, on ${name}`, async () => {
+      const before = await packetOf();
+      await admin.query("SET GLOBAL max_allowed_packet = 1048576");
+      try {
+        const table = newTable();
+        const small = await makeProvider(table);
+        await small.create(makeId(1), makeRecord(), START);
+        const change = { set: makeData([["a", "x".repeat(1_200_000)]]) };
+        const large = makeRecord({ data: change.set });
+        const calls: ((on: MysqlProvider) => Promise<unknown>)[] = [
+          (on) => on.update(makeId(1), change, GUARD, START),
+          (on) => on.create(makeId(2), large, START),
+        ];
+        for (const [index, call] of calls.entries()) {
+          const provider = await makeProvider(table, connect(url(), 1));
+          const error = await assertRejects(() => call(provider), SessionError);
+          const { code, id } = error;
+          assertEquals([code, id], ["too-large", makeId(index + 1)]);
+          // Its one connection was not ended for it.
+          assertEquals((await provider.read(makeId(1), START))?.version, 1);
+        }
+        assertEquals((await small.read(makeId(1), START))?.version, 1);
+      } finally {
+        await admin.query(`SET GLOBAL max_allowed_packet = ${before}`);
+      }
+    });
+
     it(`keeps every digit of a clock that has fractions, on ${name}`, async () => {
       const provider = await makeProvider(newTable(), connect(url()));
       const now = START + 1 / 3;

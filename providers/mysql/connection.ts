@@ -1,4 +1,5 @@
 /** Sends statements: with a table to send them to, in time, and again if need be. */
+import { Buffer } from "node:buffer";
 import { SessionError } from "../../core/errors.ts";
 import type { Patience } from "../../core/provider.ts";
 import { ServerClock } from "../../core/store/server_clock.ts";
@@ -29,6 +30,9 @@ import {
 const LONGEST_LOOK = 1000;
 
 const NO_SUCH_TABLE = 1146;
+
+/** The server's number for a packet larger than its `max_allowed_packet`. */
+export const TOO_LARGE = 1153;
 
 /** As servers of 64 bits and of 32 bits tell it. */
 const NO_SELECT_LIMIT: readonly string[] = [
@@ -64,6 +68,7 @@ export class Connection {
   #preparingSince = -Infinity;
   #isPrepared = false;
   #returns = false;
+  #largestPacket = Infinity;
 
   constructor(client: MysqlClient, table: TableName) {
     this.client = client;
@@ -90,6 +95,7 @@ export class Connection {
         this.#isPrepared ? undefined : this.#prepare(),
       ]);
       try {
+        this.#checkSize(statement);
         return await this.#send(statement, limit);
       } catch (error) {
         const errno = errnoOf(error);
@@ -114,6 +120,20 @@ export class Connection {
   /** What the server's clock says, in milliseconds since the Unix epoch. */
   time(): Promise<number> {
     return this.#clock.read();
+  }
+
+  /** Refuses what the server would refuse, which ends the connection for it. */
+  #checkSize({ values }: Statement): void {
+    let size = 0;
+    for (const value of values) {
+      if (value !== null) size += Buffer.byteLength(value);
+    }
+    if (size <= this.#largestPacket) return;
+    const message = "the values are larger than max_allowed_packet";
+    throw Object.assign(new Error(message), {
+      errno: TOO_LARGE,
+      sqlState: "08S01",
+    });
   }
 
   #forgetTable(): void {
@@ -155,6 +175,9 @@ export class Connection {
       ),
     );
     this.#returns = /mariadb/i.test(settings.get("version") ?? "");
+    this.#largestPacket = Number(
+      settings.get("max_allowed_packet") ?? Infinity,
+    );
     check("autocommit", ["ON"], settings);
     // What is written would be undone with the transaction.
     check("in_transaction", ["0"], settings);

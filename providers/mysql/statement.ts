@@ -478,7 +478,8 @@ OR cast(table_name AS BINARY) = cast($2 AS BINARY))`,
 export const SETTINGS: Statement = {
   sql: `SHOW VARIABLES WHERE Variable_name IN ('autocommit', 'binlog_format',
 'character_set_client', 'character_set_connection', 'character_set_results',
-'in_transaction', 'log_bin', 'sql_mode', 'sql_select_limit', 'version')`,
+'in_transaction', 'log_bin', 'max_allowed_packet', 'sql_mode',
+'sql_select_limit', 'version')`,
   values: [],
 };
 
