@@ -467,6 +467,54 @@ describe("several keys", () => {
   });
 });
 
+describe("two processes that put the same keys in another order", () => {
+  for (const hide of [[], ALL]) {
+    const how = hide.length === 0 ? "in the open" : "hidden";
+
+    it(`lose no key and keep none twice, with names ${how}`, async () => {
+      const { store, provider: one } = setUp({ keys: [OLD, NEW], hide });
+      const other = encrypted(store, { keys: [NEW, OLD], hide });
+      const sites = [one, other].map((provider) => new Site({ provider }));
+      const [first, second] = sites as [Site, Site];
+      const browser = new Browser(first);
+      await browser.visit((session) => {
+        session.signIn("ada", { label: "Laptop" });
+        session.set("count", 0);
+      });
+      const there = new Browser(second, browser.cookie);
+      for (let round = 0; round < 10; round++) {
+        // Both have read before either writes.
+        await Promise.all(
+          [browser, there].map((each) =>
+            each.visit(async (session) => {
+              await session.update("count", (count) => (count as number) + 1);
+              session.set(each === there ? "b" : "a", round);
+            })
+          ),
+        );
+      }
+      const seen = await Promise.all(
+        [browser, there].map((each) =>
+          each.look((session) => [
+            session.principal,
+            ...session.keys().map((key) => [key, session.get(key)]).sort(),
+          ])
+        ),
+      );
+      const expected = ["ada", ["a", 9], ["b", 9], ["count", 20]];
+      assertEquals(seen, [expected, expected]);
+      await there.visit((session) => session.delete("count"));
+      assertEquals(await browser.look((s) => s.has("count")), false);
+      for (const { manager } of sites) {
+        const [{ label } = { label: "none" }] = await manager.list("ada");
+        assertEquals(label, "Laptop");
+      }
+      assertEquals(await second.manager.destroyAll("ada"), 1);
+      assertEquals(await browser.look((s) => s.principal), undefined);
+    });
+  }
+});
+
 describe("a store that is opened with the wrong key", () => {
   it("opens no session, and has lost none", async () => {
     const { store, provider } = setUp({ hide: ALL });
