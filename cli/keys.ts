@@ -43,7 +43,7 @@ export async function withKeys(
   const keys = wordsIn(env, variables, "keys");
   const hide = wordsIn(env, variables, "hide");
   if (keys === undefined) {
-    if (hide === undefined || variables.or !== undefined) return provider;
+    if (hide === undefined || hide.length === 0) return provider;
     throw unusable(variables.hide, `${variables.keys} is not set`);
   }
   if (keys.length === 0) return provider;

@@ -237,6 +237,16 @@ describe("copy, by keys of the environment", () => {
     assertEquals(await other.read(), undefined);
   });
 
+  it("hides nothing without a key, and says so", async () => {
+    const store = await Store.make();
+    const other = new Store();
+    await assertMisuse(
+      store.cli(["copy", other.url], { SESSION_COPY_HIDE: "label" }),
+      "Cannot use SESSION_COPY_HIDE: SESSION_COPY_KEYS is not set",
+    );
+    assertEquals(await other.read(), undefined);
+  });
+
   it("answers 1 and names what it cannot decrypt", async () => {
     const store = await Store.make([KEY]);
     const env = { ...HIDDEN, SESSION_KEYS: NEXT };
