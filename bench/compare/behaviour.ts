@@ -6,7 +6,7 @@
  * deno run -A --node-modules-dir=auto bench/compare/behaviour.ts [--json] [--write] [library …]
  * ```
  *
- * A library is a file of `behaviour/peers/`, such as `express_session`. `--json`
+ * A library is a file of `compare/peers/`, such as `express_session`. `--json`
  * prints the data instead, `--write` stores them and makes the page. It needs
  * `npm`, `npx` and `bun`.
  *
@@ -19,10 +19,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { clock } from "./behaviour/lab.ts";
-import type { Peer } from "./behaviour/contract.ts";
-import { type Behaviour, markdownOf } from "./behaviour/table.ts";
-import { type Cell, groups, outcome, works } from "./behaviour/trials.ts";
+import { peer as ours } from "../../tests/trials/cloakroom.ts";
+import { clock } from "../../tests/trials/lab.ts";
+import type { Peer } from "../../tests/trials/contract.ts";
+import { type Behaviour, markdownOf } from "../../tests/trials/table.ts";
+import {
+  type Cell,
+  groups,
+  outcome,
+  works,
+} from "../../tests/trials/trials.ts";
 
 /** Each library's file, and its name in the tables. */
 const LIBRARIES: Readonly<Record<string, string>> = {
@@ -44,7 +50,7 @@ const { argv, exit, execPath } = process;
 const args = argv.slice(2);
 
 const peerOf = async (file: string): Promise<Peer> =>
-  (await import(`./behaviour/peers/${file}.ts`)).peer;
+  file === "cloakroom" ? ours : (await import(`./peers/${file}.ts`)).peer;
 
 if (args[0] === "--child") await runChild(args[1] ?? "", args[2] ?? "");
 else await runAll();

@@ -1,9 +1,18 @@
-import cookie from "@fastify/cookie";
-import session from "@fastify/session";
 import { RedisStore } from "connect-redis";
 import fastify from "fastify";
-import { handleOf, IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
+import {
+  handleOf,
+  IDLE,
+  type Peer,
+  REMEMBERED,
+  SECRET,
+} from "../../../tests/trials/contract.ts";
 import { listen, signed } from "./_node.ts";
+
+// Their types would say of every Fastify what a session is, of ours too.
+const [NAME, COOKIE]: string[] = ["@fastify/session", "@fastify/cookie"];
+const { default: session } = await import(NAME as string);
+const { default: cookie } = await import(COOKIE as string);
 
 /** With `connect-redis`, whose kind of store it takes. */
 export const peer: Peer = {
