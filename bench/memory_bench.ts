@@ -1,4 +1,4 @@
-import { memoryCases } from "./_bodies/memory.ts";
-import { benchSize, registerBenches } from "./_register.ts";
+import { memoryCases } from "./_cases/memory.ts";
+import { benchSize, register } from "./_harness/register.ts";
 
-await registerBenches(memoryCases(benchSize()));
+await register(memoryCases(benchSize()));

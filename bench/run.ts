@@ -1,199 +1,154 @@
-/**
- * Measures, on Deno and on Bun, and writes the results into README.md:
- *
- * `deno task bench [SECTION…] [--rounds N] [--dry-run] [--tiny]`
- *
- * A section is called by its name or by its file; without one, all are run.
- * `--dry-run` prints the results and leaves the page alone; `--tiny` runs
- * everything once on the smallest sizes, to see that it works.
- *
- * @module
- */
-import { parseArgs } from "node:util";
-import { sizeName } from "./_bodies/bench_case.ts";
-import { circumstances, withResults } from "./_page.ts";
-import { Progress, type Step } from "./_progress.ts";
-import { findRuntimes, output, type Runtime } from "./_runtimes.ts";
+/** Measures what the library costs, and prints tables: `deno task bench --help`. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { sizeName } from "./_harness/case.ts";
+import { type Figure, rowsOf, rowsWith } from "./_harness/figures.ts";
+import { helpText, partsOf, readOptions } from "./_harness/options.ts";
+import { pageWith, resultsText } from "./_harness/page.ts";
 import {
-  BENCHES,
-  type BenchSection,
-  PROGRAMS,
-  type ProgramSection,
-  type Section,
-} from "./_sections.ts";
-import { type Report, Tables } from "./_tables.ts";
+  findRuntime,
+  perform,
+  ROOT,
+  runDeno,
+  type Runtime,
+} from "./_harness/processes.ts";
+import {
+  circumstances,
+  readResults,
+  type Results,
+  writeResults,
+} from "./_harness/results.ts";
+import type { Job, Section } from "./_harness/section.ts";
+import { SECTIONS } from "./sections.ts";
 
-/** A step, and what it adds to the results of its section. */
-interface PlannedStep extends Step {
-  readonly run: () => Promise<void>;
+/** One process on one runtime in one round. */
+interface Step {
+  readonly runtime: Runtime;
+  readonly job: Job;
 }
 
-/** A section, what has to be run for it, and its results after that. */
-interface PlannedSection {
-  readonly name: string;
-  readonly steps: readonly PlannedStep[];
-  readonly results: () => string;
-  /** The files and folders that are written then. */
-  readonly paths: readonly string[];
-}
+const options = readOrExit();
+/** How long a step took the last time, in milliseconds. */
+const durations = new Map<string, number>();
+let failures = 0;
 
-/** The smallest number of sessions, for trials. */
-const TRIAL_SIZE = 1e3;
+if (options.help) console.log(helpText(SECTIONS));
+else if (options.tables) makePage();
+else await runAll();
+process.exitCode = failures > 0 ? 1 : 0;
 
-const ROOT = `${import.meta.dirname}/..`;
-const PAGE = "bench/README.md";
-const PLOTS = "bench/plots";
-
-const { values: options, positionals: names } = parseArgs({
-  args: Deno.args,
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "3" },
-    "dry-run": { type: "boolean", default: false },
-    tiny: { type: "boolean", default: false },
-  },
-});
-const isTrial = options.tiny;
-const rounds = isTrial ? 1 : countOf(options.rounds);
-checkNames();
-const runtimes = await findRuntimes(ROOT);
-const plan = [
-  ...BENCHES.filter(isWanted).map(planBenches),
-  ...PROGRAMS.filter(isWanted).map(planProgram),
-];
-const progress = new Progress(plan.flatMap(({ steps }) => steps));
-for (const section of plan) {
-  if (isTrial) {
-    await tryOut(section);
-  } else {
-    for (const step of section.steps) await progress.run(step, step.run);
+function readOrExit() {
+  try {
+    return readOptions(process.argv.slice(2), SECTIONS);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(2);
   }
-  await publish(section);
 }
 
-/** Nothing is timed, so the runtimes may share the processor. */
-async function tryOut({ steps }: PlannedSection): Promise<void> {
-  const ends = await Promise.allSettled(
-    steps.map((step) => progress.run(step, step.run)),
-  );
-  const failure = ends.find((end) => end.status === "rejected");
-  if (failure !== undefined) throw failure.reason;
+async function runAll(): Promise<void> {
+  const runtimes = options.runtimes.flatMap((name) => findRuntime(name) ?? []);
+  for (const name of options.runtimes) {
+    if (runtimes.some((runtime) => runtime.name === name)) continue;
+    console.error(`without ${name}: neither it nor npx is on the PATH`);
+  }
+  if (options.runtimes.includes("Bun")) {
+    // Leaves the packages where Bun finds them.
+    const child = "bench/_harness/child.ts";
+    runDeno("cache", "--quiet", "--node-modules-dir=auto", child);
+  }
+  for (const section of options.sections) {
+    const found = await runSection(section, runtimes);
+    console.log(`## ${section.name}\n`);
+    if (options.tiny) console.log("A trial: these figures say nothing.\n");
+    console.log(`${resultsText(found)}\n`);
+    if (options.write && failures === 0) {
+      writeResults(section.name, found);
+      makePage();
+    }
+  }
 }
 
-/** Every round runs every size on every runtime, in turns. */
-function planBenches({ name, file, sizes }: BenchSection): PlannedSection {
-  const tables = new Map(runtimes.map((runtime) => [runtime, new Tables()]));
-  const steps: PlannedStep[] = [];
-  for (let round = 1; round <= rounds; round++) {
-    for (const size of sizesOf(sizes)) {
-      for (const [runtime, table] of tables) {
-        steps.push({
-          name: size === undefined
-            ? `${name}, ${runtime.name}`
-            : `${name}, ${sizeName(size)}, ${runtime.name}`,
-          round: `round ${round} of ${rounds}`,
-          run: async () => table.add(await bench(runtime, file, size)),
-        });
+/** Every round does every job on every runtime, in turns. */
+async function runSection(
+  section: Section,
+  runtimes: readonly Runtime[],
+): Promise<Results> {
+  const steps = stepsOf(section, runtimes);
+  const figures: Figure[] = [];
+  const notes = new Set<string>();
+  const failed = new Set<string>();
+  for (const [index, step] of steps.entries()) {
+    const name = nameOf(step);
+    // One that fails once is not measured again.
+    if (failed.has(name)) continue;
+    console.error(`${timeLeft(steps.slice(index))}${name}`);
+    const begin = performance.now();
+    const { job, runtime } = step;
+    const isWithoutCollector = section.isWithoutCollector?.(job.part);
+    const outcome = await perform(runtime, job, isWithoutCollector);
+    durations.set(name, performance.now() - begin);
+    for (const figure of outcome.figures) {
+      const column = `${runtime.name} ${figure.column}`.trim();
+      figures.push({ ...figure, column });
+    }
+    for (const note of outcome.notes) notes.add(note);
+    if (outcome.failure === undefined) continue;
+    console.error(`${name} failed: ${outcome.failure}`);
+    failed.add(name);
+    failures++;
+  }
+  return {
+    runtimes: runtimes.map(({ version }) => version),
+    ...circumstances(),
+    rounds: options.rounds,
+    notes: [...notes],
+    rows: rowsWith(rowsOf(figures), options.only),
+  };
+}
+
+function stepsOf(section: Section, runtimes: readonly Runtime[]): Step[] {
+  const { name, sizes = [0], trialSize = 1000 } = section;
+  const { only, tiny: isTrial, rounds } = options;
+  const chosen = options.sizes.length > 0 ? options.sizes : sizes;
+  const meant = isTrial ? [trialSize] : chosen;
+  const parts = partsOf(section, options.parts);
+  const steps: Step[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const size of sizes[0] === 0 ? sizes : meant) {
+      for (let index = 0; index < parts.length; index++) {
+        // Another one comes first in every round.
+        const part = parts[(index + round) % parts.length] as string;
+        const job = { section: name, part, size, isTrial, only };
+        for (const runtime of runtimes) steps.push({ runtime, job });
       }
     }
   }
-  return { name, steps, results: () => resultsOf(tables), paths: [PAGE] };
+  return steps;
 }
 
-/** One `undefined` where there is no size to choose. */
-function sizesOf(sizes: readonly number[]): readonly (number | undefined)[] {
-  if (sizes.length === 0) return [undefined];
-  return isTrial ? [TRIAL_SIZE] : sizes;
+function nameOf({ runtime, job: { section, part, size } }: Step): string {
+  const words = [section, part, size === 0 ? "" : sizeName(size)];
+  return [...words, runtime.name].filter((word) => word !== "").join(", ");
 }
 
-async function bench(
-  runtime: Runtime,
-  file: string,
-  size: number | undefined,
-): Promise<Report> {
-  const path = `bench/${file}`;
-  const args = runtime.name === "Deno"
-    ? ["bench", "-A", "--no-check", "--json", path]
-    : [path, "--json"];
-  const env = {
-    ...(size === undefined ? {} : { BENCH_SIZE: String(size) }),
-    BENCH_TRIAL: isTrial ? "1" : "0",
-  };
-  return JSON.parse(await output({ runtime, args, env }, ROOT));
+/** From what each step took before, or what steps have taken on average. */
+function timeLeft(left: readonly Step[]): string {
+  const known = [...durations.values()];
+  const mean = known.reduce((sum, time) => sum + time, 0) / known.length;
+  const time = left.map((step) => durations.get(nameOf(step)) ?? mean)
+    .reduce((sum, some) => sum + some, 0);
+  const minutes = known.length === 0 ? "" : `, ${Math.ceil(time / 6e4)} min`;
+  return `[${left.length} left${minutes}] `;
 }
 
-/** A program does its rounds itself. */
-function planProgram(section: ProgramSection): PlannedSection {
-  const { name, file, draws = false, startsRuntimes = false } = section;
-  const texts = new Map<Runtime, string>();
-  // A trial must not replace what was measured.
-  const isDrawn = draws && !isTrial && !options["dry-run"];
-  const args = [
-    `bench/${file}`,
-    ...(isTrial ? ["--tiny"] : ["--rounds", String(rounds)]),
-    ...(isDrawn ? ["--svg", PLOTS] : []),
-  ];
-  const hosts = startsRuntimes ? runtimes.slice(0, 1) : runtimes;
-  const steps = hosts.map((runtime) => ({
-    name: startsRuntimes ? name : `${name}, ${runtime.name}`,
-    round: "all rounds",
-    run: async () => {
-      const runner = runtime.name === "Deno" ? ["run", "-A"] : [];
-      const text = await output({ runtime, args: [...runner, ...args] }, ROOT);
-      texts.set(runtime, text.trim());
-    },
-  }));
-  const paths = isDrawn ? [PAGE, PLOTS] : [PAGE];
-  const results = () =>
-    startsRuntimes
-      ? [circumstances(runtimes, rounds), ...texts.values()].join("\n\n")
-      : resultsOf(texts);
-  return { name, steps, results, paths };
-}
-
-function resultsOf(texts: ReadonlyMap<Runtime, Tables | string>): string {
-  const parts = [...texts].map(([{ name }, text]) => `### ${name}\n\n${text}`);
-  return [circumstances(runtimes, rounds), ...parts].join("\n\n");
-}
-
-/** Writes the results of a section as soon as it is done. */
-async function publish(
-  { name, results, paths }: PlannedSection,
-): Promise<void> {
-  const text = results();
-  const file = `${ROOT}/${PAGE}`;
-  const page = withResults(await Deno.readTextFile(file), name, text);
-  if (isTrial) return;
-  if (options["dry-run"]) return console.log(`## ${name}\n\n${text}\n`);
-  await Deno.writeTextFile(file, page);
-  const [deno] = runtimes;
-  const args = ["fmt", "-q", ...paths];
-  await output({ runtime: deno as Runtime, args }, ROOT);
-}
-
-function isWanted(section: Section): boolean {
-  return names.length === 0 || names.some((name) => isCalled(section, name));
-}
-
-function isCalled({ name, file }: Section, wanted: string): boolean {
-  return wanted === name || wanted === file || wanted === `bench/${file}`;
-}
-
-function checkNames(): void {
-  const sections: readonly Section[] = [...BENCHES, ...PROGRAMS];
-  for (const wanted of names) {
-    if (sections.some((section) => isCalled(section, wanted))) continue;
-    const known = sections.map(({ name }) => name).join(", ");
-    throw new RangeError(
-      `Cannot run benches: sections are ${known}: received ${wanted}`,
-    );
-  }
-}
-
-function countOf(text: string): number {
-  const count = Number(text);
-  if (Number.isSafeInteger(count) && count > 0) return count;
-  throw new RangeError(
-    `Cannot run benches: rounds must be a positive whole number: received ${text}`,
+function makePage(): void {
+  const file = join(ROOT, "bench/README.md");
+  const page = SECTIONS.reduce(
+    (text, { name }) => pageWith(text, name, resultsText(readResults(name))),
+    readFileSync(file, "utf8"),
   );
+  writeFileSync(file, page);
+  runDeno("fmt", "-q", file);
 }

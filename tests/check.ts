@@ -9,7 +9,7 @@ import { standardLibraryOptions } from "./_std/resolve.ts";
 
 const manifest = JSON.parse(await Deno.readTextFile("jsr.json"));
 const entryPoints: string[] = Object.values(manifest.exports);
-console.log("The checks take 1 to 3 minutes on two cores.");
+console.log("The checks take some minutes on two cores.");
 const options = await standardLibraryOptions();
 
 await run("format", ["fmt", "--check"]);

@@ -1,6 +1,6 @@
 /** Where a scenario is played: managers, browsers, servers, and what they did. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { randomNumbers } from "../../bench/_bodies/random.ts";
+import { randomNumbers } from "../../bench/_cases/random.ts";
 import {
   Manager,
   type ManagerOptions,

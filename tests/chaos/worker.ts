@@ -7,7 +7,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { randomNumbers } from "../../bench/_bodies/random.ts";
+import { randomNumbers } from "../../bench/_cases/random.ts";
 import { Manager } from "../../mod.ts";
 import { openStore, type StoreAddress } from "../_stores.ts";
 import type { Deed } from "./history.ts";
