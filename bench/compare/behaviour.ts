@@ -188,13 +188,20 @@ function versionOf(name: string): string {
   return JSON.parse(fs.readFileSync(path, "utf8")).version;
 }
 
-function write(data: Behaviour): void {
+function write({ versions, libraries }: Behaviour): void {
   const page = join(root, "docs/comparison.md");
-  const [before, , after] = fs.readFileSync(page, "utf8")
-    .split(/(?<=<!-- trials -->\n)|(?=<!-- \/trials -->)/);
-  fs.writeFileSync(page, `${before}${markdownOf(data)}\n${after}`);
-  const results = join(root, "bench/results/behaviour.json");
-  fs.mkdirSync(join(root, "bench/results"), { recursive: true });
-  fs.writeFileSync(results, JSON.stringify(data, undefined, 2) + "\n");
-  execFileSync(execPath, ["fmt", "--quiet", page, results]);
+  const text = fs.readFileSync(page, "utf8").replace(
+    /(?<=<!-- trials -->\n)[^]*(?=<!-- \/trials -->)/,
+    () => `${markdownOf({ versions, libraries })}\n`,
+  );
+  fs.writeFileSync(page, text);
+  execFileSync(execPath, ["fmt", "--quiet", page]);
+  // A line for each library.
+  const lines = libraries.map((library) => JSON.stringify(library));
+  fs.writeFileSync(
+    join(root, "bench/results/behaviour.json"),
+    `{"versions":${JSON.stringify(versions)},"libraries":[\n${
+      lines.join(",\n")
+    }\n]}\n`,
+  );
 }
