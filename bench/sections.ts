@@ -3,7 +3,7 @@ import { memoryCases } from "./_cases/memory.ts";
 import { smallCases } from "./_cases/small.ts";
 import { measureCases, type Section } from "./_harness/section.ts";
 import { http } from "./_http/http.ts";
-import { encryption, providers } from "./_stores/providers.ts";
+import { encryption, million, providers } from "./_stores/providers.ts";
 import { scale } from "./_stores/scale.ts";
 import { stores } from "./compare/stores.ts";
 import { tails } from "./compare/tails.ts";
@@ -30,6 +30,7 @@ export const SECTIONS: readonly Section[] = [
   tails,
   http,
   providers,
+  million,
   encryption,
   scale,
 ];

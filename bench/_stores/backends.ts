@@ -224,7 +224,9 @@ async function openPostgres(payload: Payload): Promise<Backend | string> {
 async function openMariadb(payload: Payload): Promise<Backend | string> {
   if (missingMaria !== undefined) return missingMaria;
   const { default: mysql } = await import("mysql2/promise");
-  const server = await MariaServer.start();
+  // It keeps pages itself, and leaves nothing to the system's cache.
+  const args = ["--innodb-buffer-pool-size=1G"];
+  const server = await MariaServer.start({ args });
   const pool = mysql.createPool({ uri: server.url(), connectionLimit: 10 });
   const provider = new MysqlProvider(pool);
   return {

@@ -36,6 +36,16 @@ export const providers: Section = {
   memory: 2,
 };
 
+/** Tables that do not fit into what a server keeps in memory by default. */
+export const million: Section = {
+  ...providers,
+  name: "million",
+  about: "the same with a million sessions on Postgres and on MariaDB",
+  sizes: [1e6],
+  parts: ["postgres", "mariadb"],
+  minutes: 15,
+};
+
 /** What encryption adds to any store is seen best on the fastest. */
 export const encryption: Section = {
   ...providers,
