@@ -20,12 +20,16 @@ export async function openStore(
 ): Promise<Provider> {
   const { SESSION_KEYS: keys, SESSION_HIDE: hide } = process.env;
   const store = await openUrl(url);
-  if (keys === undefined) return store;
+  if (keys === undefined || keys === "none") return store;
   const { encrypted } = await import("@cloakroom/session/encrypted");
   return encrypted(store, {
-    keys: keys.split(","),
-    hide: hide?.split(",") as Hidden[] | undefined,
+    keys: wordsIn(keys),
+    hide: hide === undefined ? [] : wordsIn(hide) as Hidden[],
   });
+}
+
+function wordsIn(text: string): string[] {
+  return text.split(/[\s,]+/).filter((word) => word !== "" && word !== "none");
 }
 
 async function openUrl(url: string): Promise<Provider> {

@@ -20,16 +20,18 @@ describe("the store of the examples", () => {
 
   it("is encrypted if the environment has keys for it", async () => {
     process.env["SESSION_STORE"] = `sqlite:${join(folder, "hidden.db")}`;
-    process.env["SESSION_KEYS"] = `${generateKey()},${generateKey()}`;
-    process.env["SESSION_HIDE"] = "principal,label,key-names";
+    // Written in each of the ways that the command line takes.
+    process.env["SESSION_KEYS"] = `${generateKey()}, ${generateKey()}`;
+    process.env["SESSION_HIDE"] = "principal label\nkey-names";
     const store = await openStore();
     await leaveTraces(store);
     assertEquals(found([...IDS, ...TRACES], bytesBelow(folder)), IDS);
     await store.close();
   });
 
-  it("is not encrypted if it has none", async () => {
+  it("is not encrypted if it says that there are none", async () => {
     process.env["SESSION_STORE"] = `sqlite:${join(folder, "plain.db")}`;
+    process.env["SESSION_KEYS"] = "none";
     const store = await openStore();
     await leaveTraces(store);
     assertEquals(found(TRACES, bytesBelow(folder)), TRACES);
@@ -38,6 +40,6 @@ describe("the store of the examples", () => {
 
   it("is not opened with a key that is none", async () => {
     process.env["SESSION_KEYS"] = "";
-    await assertRejects(() => openStore(), TypeError, "keys[0] must be");
+    await assertRejects(() => openStore(), TypeError, "keys");
   });
 });
