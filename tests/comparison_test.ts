@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import type { Provider } from "../mod.ts";
 import { MemoryProvider } from "../providers/memory.ts";
 import { SqliteProvider } from "../providers/sqlite.ts";
-import { peerOn } from "./trials/cloakroom.ts";
+import { peerOn } from "./trials/peers/cloakroom.ts";
 import { type Behaviour, tablesOf } from "./trials/table.ts";
 import { groups, outcome } from "./trials/trials.ts";
 

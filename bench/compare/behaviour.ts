@@ -6,7 +6,7 @@
  * deno run -A --node-modules-dir=auto bench/compare/behaviour.ts [--json] [--write] [library …]
  * ```
  *
- * A library is a file of `peers/`, such as `express_session`, or `cloakroom`. `--json`
+ * A library is a file of `tests/trials/peers/`, such as `express_session`. `--json`
  * prints the data instead, `--write` stores them and makes the page. It needs
  * `npm`, `npx` and `bun`.
  *
@@ -50,9 +50,7 @@ const args = argv.slice(2);
 
 // Late: what one of them imports may be forbidden by then.
 const peerOf = async (file: string): Promise<Peer> =>
-  (await (file === "cloakroom"
-    ? import("../../tests/trials/cloakroom.ts")
-    : import(`./peers/${file}.ts`))).peer;
+  (await import(`../../tests/trials/peers/${file}.ts`)).peer;
 
 if (args[0] === "--child") await runChild(args[1] ?? "", args[2] ?? "");
 else await runAll();

@@ -1,13 +1,8 @@
 import { createCookie } from "@remix-run/cookie";
 import { createSession, type SessionStorage } from "@remix-run/session";
 import { createCookieSessionStorage } from "@remix-run/session/cookie-storage";
-import {
-  IDLE,
-  type Peer,
-  REMEMBERED,
-  SECRET,
-} from "../../../tests/trials/contract.ts";
-import type { Store } from "../../../tests/trials/lab.ts";
+import { IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
+import type { Store } from "../lab.ts";
 
 const cookie = createCookie("session", {
   httpOnly: true,

@@ -1,11 +1,5 @@
 import * as h3 from "h3";
-import {
-  ABSOLUTE,
-  IDLE,
-  type Peer,
-  REMEMBERED,
-  SECRET,
-} from "../../../tests/trials/contract.ts";
+import { ABSOLUTE, IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
 
 const config = { password: SECRET, maxAge: ABSOLUTE, idleTimeout: IDLE };
 const remembered = { ...config, maxAge: REMEMBERED, idleTimeout: REMEMBERED };

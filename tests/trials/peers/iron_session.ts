@@ -1,5 +1,5 @@
 import { getIronSession } from "iron-session";
-import * as contract from "../../../tests/trials/contract.ts";
+import * as contract from "../contract.ts";
 
 const options = {
   password: contract.SECRET,

@@ -1,12 +1,6 @@
 import { RedisStore } from "connect-redis";
 import fastify from "fastify";
-import {
-  handleOf,
-  IDLE,
-  type Peer,
-  REMEMBERED,
-  SECRET,
-} from "../../../tests/trials/contract.ts";
+import { handleOf, IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
 import { listen, signed } from "./_node.ts";
 
 // Their types would say of every Fastify what a session is, of ours too.

@@ -1,8 +1,8 @@
-import type { Provider } from "../../core/provider.ts";
-import { Manager } from "../../mod.ts";
-import { MemoryProvider } from "../../providers/memory.ts";
-import { type Peer, REMEMBERED } from "./contract.ts";
-import { clock, type Store } from "./lab.ts";
+import type { Provider } from "../../../core/provider.ts";
+import { Manager } from "../../../mod.ts";
+import { MemoryProvider } from "../../../providers/memory.ts";
+import { type Peer, REMEMBERED } from "../contract.ts";
+import { clock, type Store } from "../lab.ts";
 
 /** Ours on any provider, as far away as the stores of the others. */
 export const peerOn = (provider: () => Provider): Peer => ({

@@ -1,7 +1,7 @@
 import * as sessions from "@hono/session";
 import { createEncryptionKey, jweEncrypt } from "@hono/session/cookies";
 import { Hono } from "hono";
-import { ABSOLUTE, type Peer, SECRET } from "../../../tests/trials/contract.ts";
+import { ABSOLUTE, type Peer, SECRET } from "../contract.ts";
 
 const duration = { absolute: ABSOLUTE };
 

@@ -1,12 +1,6 @@
 import Koa, { type Context } from "koa";
 import { createSession } from "koa-session";
-import {
-  handleOf,
-  IDLE,
-  type Peer,
-  REMEMBERED,
-  SECRET,
-} from "../../../tests/trials/contract.ts";
+import { handleOf, IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
 import { listen, sign } from "./_node.ts";
 
 /** With a store; without one all is in a signed cookie. */

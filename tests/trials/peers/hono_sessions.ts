@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import * as sessions from "hono-sessions";
-import { IDLE, type Peer, SECRET } from "../../../tests/trials/contract.ts";
+import { IDLE, type Peer, SECRET } from "../contract.ts";
 
 /** With a store; its `CookieStore` keeps all in an encrypted cookie. */
 export const peer: Peer = {

@@ -2,13 +2,7 @@ import { RedisStore } from "connect-redis";
 import express from "express";
 import session from "express-session";
 import { promisify } from "node:util";
-import {
-  handleOf,
-  IDLE,
-  type Peer,
-  REMEMBERED,
-  SECRET,
-} from "../../../tests/trials/contract.ts";
+import { handleOf, IDLE, type Peer, REMEMBERED, SECRET } from "../contract.ts";
 import { listen, signed } from "./_node.ts";
 
 /** With `connect-redis`, as both guides say. */

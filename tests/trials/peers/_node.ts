@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { SECRET, type Site } from "../../../tests/trials/contract.ts";
+import { SECRET, type Site } from "../contract.ts";
 
 /** Serves on a free port of this machine. */
 export async function listen(listener: RequestListener): Promise<Site> {
