@@ -19,7 +19,6 @@ const SOURCES = [
   "docs",
   "examples/README.md",
   "bench/README.md",
-  "bench/providers.md",
   "mod.ts",
   "cli.ts",
   "testing.ts",
